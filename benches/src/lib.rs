@@ -1,0 +1,1 @@
+//! The benchmark programs and their sinks.

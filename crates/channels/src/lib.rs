@@ -1,0 +1,1 @@
+//! How a notification travels: one folder per channel.

@@ -1,0 +1,142 @@
+//! The contract of a channel: a way to travel. It renders words once per (event, language, privacy class), waits for
+//! room, hands one letter over and classes what came back. It never retries, waits for better times, stores, decides,
+//! counts, or logs an address.
+
+use crate::directory::Service;
+use crate::event::Urgency;
+use crate::ids::WireId;
+use crate::outcome::Outcome;
+use crate::source::Words;
+use crate::time::Timestamp;
+use crate::words;
+use bytes::Bytes;
+use std::future::Future;
+use std::pin::Pin;
+
+words! {
+    /// A way to travel.
+    ChannelKind {
+        /// Apple Push Notification service.
+        Apns = 1 "apns",
+        /// Firebase Cloud Messaging.
+        Fcm = 2 "fcm",
+        /// Windows Push Notification Services.
+        Wns = 3 "wns",
+        /// Web Push (RFC 8030).
+        WebPush = 4 "webpush",
+        /// Mail.
+        Email = 5 "email",
+        /// The person's inbox, read in the app or streamed to it.
+        Inbox = 6 "inbox",
+    }
+}
+
+impl ChannelKind {
+    /// The push channels, in the order in which a device prefers them.
+    pub const PUSH: [ChannelKind; 4] = [ChannelKind::Apns, ChannelKind::Fcm, ChannelKind::Wns, ChannelKind::WebPush];
+
+    /// The push service behind the channel.
+    pub fn service(self) -> Option<Service> {
+        match self {
+            ChannelKind::Apns => Some(Service::Apns),
+            ChannelKind::Fcm => Some(Service::Fcm),
+            ChannelKind::Wns => Some(Service::Wns),
+            ChannelKind::WebPush => Some(Service::WebPush),
+            ChannelKind::Email | ChannelKind::Inbox => None,
+        }
+    }
+
+    /// The channel that carries a service's pushes.
+    pub fn of_service(service: Service) -> ChannelKind {
+        match service {
+            Service::Apns => ChannelKind::Apns,
+            Service::Fcm => ChannelKind::Fcm,
+            Service::Wns => ChannelKind::Wns,
+            Service::WebPush => ChannelKind::WebPush,
+        }
+    }
+}
+
+/// A future on the heap, so that channels can stand in one list.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Which of a channel's connections to use: a single urgent notification never waits behind a campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Single notifications and small events.
+    Urgent,
+    /// Campaigns.
+    Bulk,
+}
+
+/// Where one channel reaches one recipient. Borrowed from the claim: addresses are read at the attempt, never copied.
+#[derive(Clone, Copy, Debug)]
+pub enum Address<'a> {
+    /// A registration with a native push service.
+    Registration {
+        /// Token, as the service wrote it.
+        token: &'a str,
+        /// The app it belongs to (APNs topic); empty for the configured one.
+        app: &'a str,
+        /// Whether it belongs to the service's sandbox.
+        sandbox: bool,
+    },
+    /// A mailbox.
+    Mailbox {
+        /// `local@domain`.
+        email: &'a str,
+        /// Display name, may be empty.
+        name: &'a str,
+    },
+}
+
+/// Words in the channel's own form, made once and shared by every letter of an event in one language.
+#[derive(Clone, Debug, Default)]
+pub struct Rendered {
+    /// What stands before the body and is the same in every letter (mail headers without addressee; empty for push).
+    pub head: Bytes,
+    /// The payload or MIME body.
+    pub body: Bytes,
+}
+
+/// One letter: what travels to one address at one attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// The same at every attempt of one delivery.
+    pub wire: WireId,
+    /// Whereto.
+    pub address: Address<'a>,
+    /// What.
+    pub content: &'a Rendered,
+    /// How soon.
+    pub urgency: Urgency,
+    /// Not worth delivering after this.
+    pub expires_at: Timestamp,
+    /// Now, by the engine's clock.
+    pub now: Timestamp,
+    /// 22 characters; repeats of one event replace each other.
+    pub collapse_key: &'a str,
+}
+
+/// Room for one letter on a ready connection. Dropping it gives the room back.
+pub trait Slot: Send {
+    /// Hands the letter over at once (this call does not wait) and answers when the other side did, or when the
+    /// channel's own deadline passed. What the future needs of the letter is copied before this returns.
+    fn send(self: Box<Self>, letter: &Letter<'_>) -> Boxed<'static, Outcome>;
+}
+
+/// A channel of this installation, with its settings and connections.
+pub trait Channel: Send + Sync + 'static {
+    /// Which.
+    fn kind(&self) -> ChannelKind;
+
+    /// Puts words into the channel's form. Text too long for the provider's payload is shortened at a character
+    /// boundary; the inbox keeps the whole.
+    fn render(&self, words: &Words) -> Rendered;
+
+    /// Waits until a connection is ready and has room for one more letter in this lane.
+    ///
+    /// # Errors
+    /// The outcome that every waiting letter has now, when there can be no connection: it concerns the whole channel.
+    fn reserve(&self, lane: Lane) -> Boxed<'_, Result<Box<dyn Slot>, Outcome>>;
+}

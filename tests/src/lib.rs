@@ -1,0 +1,1 @@
+//! Stories: one file per feature, end to end through the real binary.
