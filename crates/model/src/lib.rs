@@ -31,4 +31,4 @@ pub use ids::{DeviceKey, EventKey, GroupKey, PersonKey, RegistrationKey, Segment
 pub use outcome::{Cause, Outcome, ReceiptKind};
 pub use refusal::{Fault, Refusal, RefusalKind};
 pub use text::{Body, Locale, Title};
-pub use time::Timestamp;
+pub use time::{Clock, Timestamp};

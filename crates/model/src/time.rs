@@ -68,6 +68,12 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Where the time comes from; handed in, so that a test can set it.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
 /// A daily span of local time, such as 22:00 to 07:00; it may cross midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DailySpan {

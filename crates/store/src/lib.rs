@@ -1,1 +1,83 @@
 //! What is remembered: verbs, not tables.
+//!
+//! The contract stands in [`Store`]; its parts are [`Directory`] (people, groups, devices), [`Outbox`] (events,
+//! deliveries, claims, receipts, the inbox) and [`Ledger`] (settings, tokens, idempotency, alarms). The embedded store
+//! is [`sqlite`]. One suite of stories, [`conformance`], runs over the contract; another engine is a second module and
+//! nothing else.
+//!
+//! No rule about who is told what lives here. Time is handed in at opening: limits are counted by that clock.
+
+pub mod conformance;
+pub mod directory;
+pub mod import;
+pub mod ledger;
+pub mod outbox;
+pub mod sqlite;
+
+pub use directory::*;
+pub use import::{Import, ImportFile, ImportMode, ImportProgress, ImportReport, ImportSource};
+pub use ledger::*;
+pub use outbox::*;
+
+use model::limits::Counted;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Why the store did not do it. Nothing was applied.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A unique field is taken.
+    #[error("{field} is taken")]
+    Taken {
+        /// Name of the field, as the API writes it.
+        field: &'static str,
+        /// The object that has it.
+        by: Uuid,
+    },
+    /// The object was changed since it was read.
+    #[error("the object is at version {current}")]
+    Stale {
+        /// Its version now.
+        current: i64,
+    },
+    /// There is no such object.
+    #[error("there is no such object")]
+    NotFound,
+    /// The object is part of an import that is being applied; try again after it.
+    #[error("an import is being applied to this object")]
+    ImportPending,
+    /// A limit is reached.
+    #[error("limit reached")]
+    OverLimit {
+        /// Which.
+        counted: Counted,
+        /// How many are allowed.
+        allowed: u32,
+        /// When the oldest counted one leaves the window.
+        retry_after: Duration,
+    },
+    /// The idempotency key was used before; here is what was answered.
+    #[error("answered before")]
+    Replay(Box<Answer>),
+    /// The object was used up, revoked or too old (enrolment codes).
+    #[error("used up or expired")]
+    Spent,
+    /// The store cannot take it now: full, out of reach.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// A fault of ours or a damaged store.
+    #[error("the store failed: {0}")]
+    Broken(String),
+}
+
+/// What every verb answers.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The whole contract.
+pub trait Store: Directory + Outbox + Ledger + ImportSource + Send + Sync + 'static {}
+
+impl<T: Directory + Outbox + Ledger + ImportSource + Send + Sync + 'static> Store for T {}
+
+/// A store that several rooms share.
+pub type Shared = Arc<dyn Store>;

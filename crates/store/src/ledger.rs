@@ -1,0 +1,152 @@
+//! The ledger's contract: tenants, settings, tokens, idempotency, alarms.
+
+use crate::Result;
+use async_trait::async_trait;
+use model::roles::{Role, Scope};
+use model::{DeviceKey, PersonKey, TenantKey, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// One organization.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tenant {
+    /// Inside name.
+    pub key: TenantKey,
+    /// Outside name.
+    pub id: Uuid,
+    /// For people.
+    pub name: String,
+}
+
+/// What was answered to a creating request, kept in the transaction that created (IETF draft Idempotency-Key).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Once {
+    /// Who asked.
+    pub token: Uuid,
+    /// The caller's key, at most 255 bytes.
+    pub key: String,
+    /// SHA-256 over method, path and body.
+    pub request: [u8; 32],
+    /// What is answered, less secrets.
+    pub answer: Answer,
+}
+
+/// A kept answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// SHA-256 over method, path and body of the request that it answers.
+    pub request: [u8; 32],
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body.
+    pub body: Vec<u8>,
+    /// Value of the `Location` header, may be empty.
+    pub location: String,
+}
+
+/// What a token opens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TokenUse {
+    /// Administration with a built-in role inside a scope.
+    Admin {
+        /// What it may do.
+        role: Role,
+        /// Where.
+        scope: Scope,
+    },
+    /// An app on a device.
+    Device(DeviceKey),
+}
+
+/// A token to be kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewToken {
+    /// Outside name.
+    pub id: Uuid,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// For people.
+    pub name: String,
+    /// What it opens; for an enrolment the device is filled in by the store.
+    pub opens: TokenUse,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A token as kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Whose.
+    pub tenant: TenantKey,
+    /// Outside name.
+    pub id: Uuid,
+    /// For people.
+    pub name: String,
+    /// What it opens.
+    pub opens: TokenUse,
+    /// For a device token: the device's owner now.
+    pub owner: Option<PersonKey>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Something that a person has to mend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alarm {
+    /// Stable word, such as `apns_our_fault`; one open alarm per code.
+    pub code: String,
+    /// A sentence with the cause and the mend.
+    pub detail: String,
+    /// When it was raised first.
+    pub raised_at: Timestamp,
+    /// When it was raised last.
+    pub last_at: Timestamp,
+    /// How often.
+    pub count: i64,
+    /// When it ended, if it has.
+    pub cleared_at: Option<Timestamp>,
+}
+
+/// Tenants, settings, tokens, idempotency, alarms.
+#[async_trait]
+pub trait Ledger {
+    /// The tenant, made on first use: answers it and whether it is new.
+    async fn ensure_tenant(&self, name: &str, id: Uuid) -> Result<(Tenant, bool)>;
+
+    /// What was set, and the policy's version.
+    async fn settings(&self, tenant: TenantKey) -> Result<(i64, BTreeMap<String, Value>)>;
+    /// Sets one value (`None` returns it to its default), keeps the new snapshot, answers the new version. With
+    /// `expected`, only at that version.
+    async fn put_setting(&self, tenant: TenantKey, key: &str, value: Option<Value>, expected: Option<i64>) -> Result<i64>;
+    /// What was set at a version, for replaying.
+    async fn settings_at(&self, tenant: TenantKey, version: i64) -> Result<Option<BTreeMap<String, Value>>>;
+
+    /// Keeps a token.
+    async fn create_token(&self, tenant: TenantKey, token: NewToken, once: Option<Once>) -> Result<Token>;
+    /// The token with this hash, revoked and expired ones too.
+    async fn find_token(&self, hash: [u8; 32]) -> Result<Option<Token>>;
+    /// Tokens of administrators, newest first; `after` excluded.
+    async fn tokens(&self, tenant: TenantKey, after: Option<Uuid>, limit: u32) -> Result<Vec<Token>>;
+    /// Ends a token now.
+    async fn revoke_token(&self, tenant: TenantKey, id: Uuid) -> Result<()>;
+
+    /// What was answered to this key, if it was used within the last day.
+    async fn answered(&self, tenant: TenantKey, token: Uuid, key: &str) -> Result<Option<Answer>>;
+
+    /// Raises an alarm, or counts it up when it is open. Answers whether it is newly raised.
+    async fn raise_alarm(&self, tenant: TenantKey, code: &str, detail: &str) -> Result<bool>;
+    /// Ends an alarm.
+    async fn clear_alarm(&self, tenant: TenantKey, code: &str) -> Result<bool>;
+    /// Alarms, open ones first, newest first.
+    async fn alarms(&self, tenant: TenantKey, limit: u32) -> Result<Vec<Alarm>>;
+
+    /// Bytes that the store takes on disk, for metrics.
+    async fn size(&self) -> Result<u64>;
+    /// Copies a consistent state into a new file or folder while work goes on.
+    async fn backup(&self, to: std::path::PathBuf) -> Result<()>;
+}
