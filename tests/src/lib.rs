@@ -1,1 +1,52 @@
-//! Stories: one file per feature, end to end through the real binary.
+//! Stories: one file per feature of Carillon, end to end through the real binary, real SQLite, real HTTP and real SMTP.
+//!
+//! A story opens a [`Stage`]: the two fakes (in this process, so that they can be told what to do and asked what they
+//! saw) and a server of its own (another process, a folder and a port of its own). It fills the directory with an
+//! [`Org`], acts through the [`Api`], the command line ([`Server::cli`]) or as an [`App`] on a device, and looks at what
+//! can be seen from outside. Nothing here reads the database.
+//!
+//! Stories run beside each other: `cargo test -p stories`, as many at once as the machine has cores. They wait by polling
+//! ([`eventually`]) and never sleep to be right. `CARILLON_BIN` names another binary than the one of this workspace.
+
+mod api;
+mod app;
+mod folder;
+mod org;
+mod program;
+mod server;
+mod stage;
+
+pub use api::{Api, Reply};
+pub use app::{App, Frame, Heard, Stream};
+pub use folder::{Folder, free_port};
+pub use org::{DeviceRow, Org, PersonRow, token_of};
+pub use program::{Said, carillon, run};
+pub use server::Server;
+pub use stage::{Scene, Stage};
+
+use std::time::{Duration, Instant};
+
+/// Long enough for anything that happens at once, on a machine with two busy cores.
+pub const SOON: Duration = Duration::from_secs(20);
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// Looks again and again until `look` sees something.
+///
+/// # Panics
+/// When that takes longer than `within`; `what` says what was waited for.
+pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(began.elapsed() < within, "waited {within:?} in vain for: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// `Some` when it holds; for [`eventually`].
+pub fn when(holds: bool) -> Option<()> {
+    holds.then_some(())
+}

@@ -1,1 +1,16 @@
 //! How a notification travels: one folder per channel.
+//!
+//! A channel renders words once per event, language and privacy class, waits for room on a connection, hands one letter
+//! over and classes what came back from one table per provider. It never retries, waits for better times, stores,
+//! decides, counts, or logs an address. The inbox has no folder here: it is read from the store.
+
+pub mod apns;
+mod dial;
+pub mod email;
+pub mod http2;
+mod setup;
+mod tls;
+
+pub use apns::{ApnsChannel, ApnsSettings};
+pub use email::{EmailChannel, EmailSettings, EmailTls, SmtpDeadlines};
+pub use setup::ChannelSetupError;

@@ -333,6 +333,39 @@ fn frequency_cap(case: &Case<'_>) -> Option<Decision> {
 }
 
 impl Reason {
+    /// The rule that gives this reason; what a provider, the clock or an administrator did has none of its own.
+    pub fn rule(self) -> Rule {
+        match self {
+            Reason::OrgSwitchOff => Rule::OrganizationSwitch,
+            Reason::PolicyOff | Reason::VoiceMessageLeft | Reason::Answered | Reason::AnsweredElsewhere => Rule::Policy,
+            Reason::PersonInactive => Rule::Active,
+            Reason::NoLicense => Rule::License,
+            Reason::NotEnrolled | Reason::EnrolledByOther => Rule::Enrolment,
+            Reason::AppMissing => Rule::AppInstalled,
+            Reason::PermissionDenied => Rule::PermissionGranted,
+            Reason::NoPlayServices => Rule::PlayServices,
+            Reason::PlatformUnsupported
+            | Reason::OtherRegistration
+            | Reason::EmailNotNeeded
+            | Reason::NoDevice
+            | Reason::NoRegistration
+            | Reason::RegistrationRetired
+            | Reason::NoEmail => Rule::Address,
+            Reason::PreferenceOff => Rule::Preference,
+            Reason::ShownInApp => Rule::Presence,
+            Reason::QuietHours => Rule::QuietHours,
+            Reason::FrequencyCap => Rule::FrequencyCap,
+            Reason::NotInAudience | Reason::LeftAudience => Rule::Audience,
+            Reason::None
+            | Reason::Cancelled
+            | Reason::Expired
+            | Reason::ProviderRejected
+            | Reason::ProviderGone
+            | Reason::ProviderUnavailable
+            | Reason::OurFault => Rule::Default,
+        }
+    }
+
     /// A sentence for people.
     pub fn sentence(self, locale: Locale) -> &'static str {
         let (en, fr) = self.sentences();

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What sort of refusal.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,12 +66,14 @@ pub struct Refusal {
     pub detail: String,
     /// The fields at fault, when there are any.
     pub faults: Vec<Fault>,
+    /// For a name that may mean several objects: their ids.
+    pub ids: Vec<Uuid>,
 }
 
 impl Refusal {
     /// A refusal without fields.
     pub fn new(kind: RefusalKind, code: &'static str, detail: impl Into<String>) -> Refusal {
-        Refusal { kind, code, detail: detail.into(), faults: Vec::new() }
+        Refusal { kind, code, detail: detail.into(), faults: Vec::new(), ids: Vec::new() }
     }
 
     /// One field is not acceptable.
@@ -84,7 +87,7 @@ impl Refusal {
             [one] => format!("{}: {}", one.field, one.message),
             many => format!("{} fields are not acceptable; see errors", many.len()),
         };
-        Refusal { kind: RefusalKind::Invalid, code: "invalid_field", detail, faults }
+        Refusal { faults, ..Refusal::new(RefusalKind::Invalid, "invalid_field", detail) }
     }
 
     /// There is no such thing.

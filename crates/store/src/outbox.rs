@@ -191,6 +191,8 @@ pub struct DueRow {
     pub facts: Facts,
     /// Attempts so far.
     pub attempts: u16,
+    /// When it was to be tried; later than now where the segment was woken or its event cancelled.
+    pub due: Timestamp,
 }
 
 /// A claimed segment, loaded: the rows that are due, and the facts and addresses of their people as they are now.
@@ -221,8 +223,12 @@ pub struct Settlement {
     pub due: Timestamp,
     /// The facts of the decision that counts.
     pub facts: Facts,
+    /// The policy of the decision that counts.
+    pub policy_version: i64,
     /// The attempt, when there was one.
     pub attempt: Option<Attempt>,
+    /// Note an accepted push in the log of pushes, because a frequency cap is in force.
+    pub log_push: bool,
     /// Retire this registration if it is still at this version and was not registered after `gone_since`.
     pub retire: Option<Retirement>,
 }

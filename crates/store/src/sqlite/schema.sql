@@ -76,6 +76,7 @@ CREATE INDEX registration_token ON registration (tenant, service, token, endpoin
 CREATE TABLE code (
   hash BLOB PRIMARY KEY, tenant INTEGER NOT NULL, person INTEGER NOT NULL, expires INTEGER NOT NULL, used_at INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX code_expires ON code (tenant, expires);
 
 CREATE TABLE event (
   key INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -89,10 +90,21 @@ CREATE TABLE event (
   resend_of BLOB, inbox_seq INTEGER, done_at INTEGER,
   title BLOB, body BLOB, sealed INTEGER NOT NULL DEFAULT 0,
   received INTEGER NOT NULL DEFAULT 0, shown INTEGER NOT NULL DEFAULT 0,
-  opened INTEGER NOT NULL DEFAULT 0, dismissed INTEGER NOT NULL DEFAULT 0
+  opened INTEGER NOT NULL DEFAULT 0, dismissed INTEGER NOT NULL DEFAULT 0,
+  forgotten INTEGER NOT NULL DEFAULT 0         -- 1 once nothing is left to forget
 ) STRICT;
-CREATE INDEX event_waiting ON event (state, due_at) WHERE state IN (1, 2);
-CREATE UNIQUE INDEX event_inbox ON event (tenant, inbox_seq) WHERE inbox_seq IS NOT NULL;
+CREATE INDEX event_open ON event (state, due_at) WHERE state IN (1, 2, 3);
+-- An event for many stands in the inbox of everybody in its audience; one for few has a row in `personal` for each.
+CREATE INDEX event_wide ON event (tenant, inbox_seq) WHERE inbox_seq IS NOT NULL AND recipients > 32;
+CREATE INDEX event_old ON event (tenant, accepted_at) WHERE forgotten = 0;
+CREATE INDEX event_text ON event (tenant, expires_at) WHERE title IS NOT NULL;
+CREATE INDEX event_put_away ON event (tenant) WHERE title IS NOT NULL AND dismissed >= recipients;
+
+-- The inbox order of events for at most 32 people, by person.
+CREATE TABLE personal (
+  person INTEGER NOT NULL, inbox_seq INTEGER NOT NULL, event INTEGER NOT NULL,
+  PRIMARY KEY (person, inbox_seq)
+) STRICT, WITHOUT ROWID;
 
 -- The frozen audience, one bitmap for each 65,536 keys: whether one person is in it costs one small row.
 CREATE TABLE audience (
@@ -116,14 +128,17 @@ CREATE TABLE attempt (
   PRIMARY KEY (event, person, seq, number)
 ) STRICT, WITHOUT ROWID;
 
+-- `due` of a claimed segment is the end of its lease: one index finds what waits and what was lost.
 CREATE TABLE segment (
   key INTEGER PRIMARY KEY AUTOINCREMENT,
   tenant INTEGER NOT NULL, event INTEGER NOT NULL, channel INTEGER NOT NULL, lane INTEGER NOT NULL,
   first INTEGER NOT NULL, last INTEGER NOT NULL, due INTEGER NOT NULL,
-  generation INTEGER NOT NULL DEFAULT 0, node BLOB, lease_until INTEGER
+  generation INTEGER NOT NULL DEFAULT 0, node BLOB,
+  woken INTEGER NOT NULL DEFAULT 0             -- from this generation on, rows that wait are looked at early
 ) STRICT;
 CREATE INDEX segment_due ON segment (lane, channel, due);
-CREATE INDEX segment_event ON segment (event);
+-- Spans of one event and channel do not overlap: the one that holds a person is the last that begins before.
+CREATE INDEX segment_event ON segment (event, channel, first);
 
 CREATE TABLE delivery_count (
   event INTEGER NOT NULL, channel INTEGER NOT NULL, state INTEGER NOT NULL, reason INTEGER NOT NULL, rows INTEGER NOT NULL,
@@ -134,6 +149,7 @@ CREATE TABLE receipt (
   event INTEGER NOT NULL, person INTEGER NOT NULL, device INTEGER NOT NULL, kind INTEGER NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY (event, person, device, kind)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX receipt_device ON receipt (event, device);
 
 -- Only what the person did with it; the inbox itself is computed from the audiences.
 CREATE TABLE inbox_mark (
@@ -146,11 +162,13 @@ CREATE TABLE push_log (
   tenant INTEGER NOT NULL, person INTEGER NOT NULL, at INTEGER NOT NULL, event INTEGER NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY (tenant, person, at, event, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX push_log_at ON push_log (tenant, at);
 
 CREATE TABLE limit_take (
   tenant INTEGER NOT NULL, setting TEXT NOT NULL, subject INTEGER NOT NULL, at INTEGER NOT NULL, event INTEGER NOT NULL,
   PRIMARY KEY (tenant, setting, subject, at, event)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX limit_take_at ON limit_take (tenant, at);
 
 CREATE TABLE setting (
   tenant INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (tenant, key)
@@ -165,13 +183,14 @@ CREATE TABLE token (
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX token_device ON token (device) WHERE device IS NOT NULL;
+CREATE INDEX token_admin ON token (tenant, created_at, id) WHERE role IS NOT NULL;
 
 CREATE TABLE answer (
   tenant INTEGER NOT NULL, token BLOB NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL, status INTEGER NOT NULL,
   body BLOB NOT NULL, location TEXT NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY (tenant, token, key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX answer_at ON answer (at);
+CREATE INDEX answer_at ON answer (tenant, at);
 
 CREATE TABLE alarm (
   tenant INTEGER NOT NULL, code TEXT NOT NULL, raised_at INTEGER NOT NULL, last_at INTEGER NOT NULL, detail TEXT NOT NULL,

@@ -1,0 +1,264 @@
+//! `carillon notification`: what was sent, how far it is, and what to do about it.
+
+use super::connect::Connection;
+use super::listing::{self, Portion};
+use super::output::{Out, Tone, cell, counted, field, number, text};
+use super::trouble::Result;
+use super::wait;
+use crate::exit::Exit;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+const EXAMPLES: &str = "\
+Examples:
+  carillon notification list --limit 10
+  carillon notification show 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 --deliveries --state held
+  carillon notification watch 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11
+  carillon notification resend 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 --failed";
+
+/// List, follow, cancel, resend and report notifications.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Notification {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List notifications, newest first
+    #[command(after_help = "Examples:\n  carillon notification list --limit 10\n  carillon notification list --all --json")]
+    List(Portion),
+    /// Show one, or its deliveries
+    #[command(after_help = "Examples:\n  carillon notification show ID\n  carillon notification show ID --deliveries --state held")]
+    Show {
+        /// Its id
+        id: String,
+        /// List its deliveries
+        #[arg(long)]
+        deliveries: bool,
+        /// Only deliveries in this state: scheduled, held, accepted, suppressed, rejected, gone, expired, cancelled
+        #[arg(long, value_name = "STATE", requires = "deliveries")]
+        state: Option<String>,
+        /// Only deliveries of this channel: apns, fcm, wns, webpush, email, inbox
+        #[arg(long, value_name = "CHANNEL", requires = "deliveries")]
+        channel: Option<String>,
+        /// Only deliveries with this reason code
+        #[arg(long, value_name = "CODE", requires = "deliveries")]
+        reason: Option<String>,
+        #[command(flatten)]
+        portion: Portion,
+    },
+    /// Follow one until every delivery is final, or held for longer than a minute
+    #[command(after_help = "Examples:\n  carillon notification watch ID\n  carillon notification watch ID --exit-status")]
+    Watch {
+        /// Its id
+        id: String,
+        /// Exit 1 when some delivery failed
+        #[arg(long)]
+        exit_status: bool,
+    },
+    /// Stop one: what has not been sent is not sent, and apps withdraw what they show
+    #[command(after_help = "Example:\n  carillon notification cancel ID")]
+    Cancel {
+        /// Its id
+        id: String,
+    },
+    /// Send one again, to all, to those whom it failed to reach, or to those who did not open it
+    #[command(after_help = "Examples:\n  carillon notification resend ID --failed\n  carillon notification resend ID --unopened --wait")]
+    Resend {
+        /// Its id
+        id: String,
+        /// Only to those whom it failed to reach
+        #[arg(long, conflicts_with = "unopened")]
+        failed: bool,
+        /// Only to those who did not open it
+        #[arg(long)]
+        unopened: bool,
+        /// Follow it until every delivery is final, or held for longer than a minute
+        #[arg(short, long)]
+        wait: bool,
+        /// With --wait: exit 1 when some delivery failed
+        #[arg(long, requires = "wait")]
+        exit_status: bool,
+    },
+    /// Report on one: text, sender, time, and how many it reached; outlives the text
+    #[command(after_help = "Examples:\n  carillon notification report ID\n  carillon notification report ID --json")]
+    Report {
+        /// Its id
+        id: String,
+    },
+}
+
+pub async fn command(args: Notification, out: &Out) -> Result<Exit> {
+    let client = args.connection.client()?;
+    match args.action {
+        Action::List(portion) => {
+            let page = listing::fetch(&client, &["notifications"], &[], &portion).await?;
+            let columns = ["id", "createdAt", "state", "title", "recipients", "accepted", "failed", "shown", "opened"];
+            listing::print_rows(out, &page, &columns, "No notification was sent yet.", list_cell)
+        }
+        Action::Show { id, deliveries: false, .. } => {
+            let one = client.get(&["notifications", &id], &[]).await?;
+            out.say(&one, || summary(out, &one));
+            Ok(Exit::Done)
+        }
+        Action::Show { id, state, channel, reason, portion, .. } => {
+            let filters = [("state", &state), ("channel", &channel), ("reason", &reason)];
+            let query: Vec<(&str, &str)> = filters.iter().filter_map(|(name, value)| value.as_deref().map(|v| (*name, v))).collect();
+            let page = listing::fetch(&client, &["notifications", &id, "deliveries"], &query, &portion).await?;
+            let columns = ["upn", "channel", "deviceName", "state", "reasonCode", "attempts", "due"];
+            listing::print(out, &page, &columns, "No delivery like that.")
+        }
+        Action::Watch { id, exit_status } => {
+            let one = client.get(&["notifications", &id], &[]).await?;
+            if !out.json {
+                out.line(summary(out, &one));
+            }
+            wait::follow_and_print(&client, out, one, exit_status).await
+        }
+        Action::Cancel { id } => {
+            let one = client.post(&["notifications", &id, "cancel"], &json!({})).await?;
+            out.say(&one, || summary(out, &one));
+            Ok(Exit::Done)
+        }
+        Action::Resend { id, failed, unopened, wait, exit_status } => {
+            let body = match (failed, unopened) {
+                (true, _) => json!({ "only": "failed" }),
+                (_, true) => json!({ "only": "unopened" }),
+                (false, false) => json!({}),
+            };
+            let one = client.post(&["notifications", &id, "resend"], &body).await?;
+            if !wait {
+                out.say(&one, || summary(out, &one));
+                return Ok(Exit::Done);
+            }
+            if !out.json {
+                out.line(summary(out, &one));
+            }
+            wait::follow_and_print(&client, out, one, exit_status).await
+        }
+        Action::Report { id } => {
+            let report = client.get(&["notifications", &id, "report"], &[]).await?;
+            out.say(&report, || report_text(out, &report));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn list_cell(item: &Value, column: &str) -> String {
+    let counts = &item["counts"];
+    match column {
+        "title" if item["title"].is_null() => "(not shown)".into(),
+        "recipients" | "accepted" | "shown" | "opened" => field(counts, column),
+        "failed" => (number(counts, "rejected") + number(counts, "gone") + number(counts, "expired")).to_string(),
+        other => field(item, other),
+    }
+}
+
+/// A notification in a few lines: ids, words, whom it names, how far it is, and the author's warnings.
+pub fn summary(out: &Out, one: &Value) -> String {
+    let names = |kind: &str| {
+        let list = one["addressed"][kind].as_array().into_iter().flatten();
+        list.map(|o| field(o, "name")).collect::<Vec<_>>().join(", ")
+    };
+    let said = match (text(one, "title"), text(one, "body")) {
+        ("", "") => "(not shown)".to_owned(),
+        (title, body) => format!("{}\n{}", out.paint(Tone::Strong, cell(&json!(title))), cell(&json!(body))),
+    };
+    let counts = &one["counts"];
+    let planned = format!("{} of {}", number(counts, "planned"), counted(number(counts, "recipients"), "recipient", "recipients"));
+    let state = text(one, "state");
+    let tone = if matches!(state, "done" | "sending") { Tone::Good } else { Tone::Waiting };
+    let mut pairs = vec![
+        ("id", field(one, "id")),
+        ("eventId", field(one, "eventId")),
+        ("text", said),
+        ("groups", names("groups")),
+        ("users", names("users")),
+        ("devices", names("devices")),
+        ("sender", field(one, "sender")),
+        ("resend of", field(one, "resendOf")),
+        ("accepted at", field(one, "createdAt")),
+    ];
+    if one["dueAt"] != one["createdAt"] {
+        pairs.push(("due at", field(one, "dueAt")));
+    }
+    pairs.extend([
+        ("expires at", field(one, "expiresAt")),
+        ("state", out.paint(tone, state)),
+        ("planned", planned),
+        ("deliveries", format!("{}  {}", number(counts, "deliveries"), counts_line(counts)).trim_end().to_owned()),
+    ]);
+    let mut text = out.pairs(&pairs);
+    for warning in one["warnings"].as_array().into_iter().flatten() {
+        text.push_str(&format!("\n{} {}", out.paint(Tone::Waiting, "note:"), cell(warning)));
+    }
+    text
+}
+
+/// The counts that are not zero, in the order in which deliveries move.
+pub fn counts_line(counts: &Value) -> String {
+    const ORDER: [&str; 12] = [
+        "scheduled",
+        "held",
+        "accepted",
+        "suppressed",
+        "rejected",
+        "gone",
+        "expired",
+        "cancelled",
+        "received",
+        "shown",
+        "opened",
+        "dismissed",
+    ];
+    let shown = ORDER.iter().filter(|state| number(counts, state) > 0);
+    shown.map(|state| format!("{} {state}", number(counts, state))).collect::<Vec<_>>().join(", ")
+}
+
+fn report_text(out: &Out, report: &Value) -> String {
+    let mut pairs: Vec<(&str, String)> = ["id", "title", "sender", "createdAt"].iter().map(|k| (*k, field(report, k))).collect();
+    let counts = ["recipients", "planned", "accepted", "received", "shown", "opened", "dismissed"];
+    pairs.extend(counts.iter().map(|k| (*k, field(report, k))));
+    let mut lines = vec![out.pairs(&pairs)];
+    let channels = report["byChannel"].as_object().into_iter().flatten();
+    let rows: Vec<Vec<String>> = channels.map(|(channel, states)| vec![channel.clone(), cell(states)]).collect();
+    if !rows.is_empty() {
+        lines.push(format!("\n{}", out.table(&["channel", "deliveries"], rows)));
+    }
+    for (name, title) in [("byReason", "not pushed or mailed because"), ("unreachable", "nobody reached because")] {
+        let reasons = report[name].as_object().into_iter().flatten();
+        let rows: Vec<Vec<String>> = reasons.map(|(code, n)| vec![code.clone(), cell(n)]).collect();
+        if !rows.is_empty() {
+            lines.push(format!("\n{}", out.table(&[title, "count"], rows)));
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_prints_id_event_and_counts() {
+        let one = json!({"id": "n", "eventId": "e", "title": "T", "body": "B", "state": "sending", "createdAt": "c", "dueAt": "c",
+            "addressed": {"groups": [{"id": "1", "name": "Lyon"}], "users": [], "devices": []},
+            "counts": {"recipients": 3, "planned": 3, "deliveries": 5, "accepted": 2, "suppressed": 3, "held": 0}, "warnings": ["third parties"]});
+        let said = summary(&Out::plain(), &one);
+        for part in [
+            "id           n",
+            "eventId      e",
+            "groups       Lyon",
+            "3 of 3 recipients",
+            "5  2 accepted, 3 suppressed",
+            "note: third parties",
+        ] {
+            assert!(said.contains(part), "{part} is not in\n{said}");
+        }
+        assert!(!said.contains("due at") && !said.contains("users"), "{said}");
+    }
+}

@@ -1,0 +1,128 @@
+//! `carillon serve`: reads the configuration, runs the server until it is told to stop, and says what it is doing.
+
+use super::output::Out;
+use super::trouble::{Result, Trouble};
+use crate::config::{self, Config, Overrides};
+use crate::exit::Exit;
+use crate::wire::{self, Ready, ServeOptions};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+const EXAMPLES: &str = "\
+Examples:
+  carillon serve
+  carillon serve --data /var/lib/carillon --listen 127.0.0.1:8480 --config /etc/carillon/carillon.toml
+  CARILLON__SERVER__LOG=debug carillon serve --data ./data
+
+SIGTERM or Ctrl-C drains what is under way and exits 0.";
+
+/// Run the server. The first start makes the organization, an owner with a token, and keys, and says so.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Serve {
+    /// Folder of everything that the server keeps [default: ./carillon-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address and port [default: 127.0.0.1:8480]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE", env = "CARILLON_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+pub async fn command(args: Serve, out: &Out) -> Result<Exit> {
+    let overrides = Overrides { data: args.data, listen: args.listen };
+    let config = Config::load(args.config.as_deref(), config::environment(), &overrides)?;
+    log_to_stderr(&config.server.log, out.json);
+    let stop = CancellationToken::new();
+    stop_when_asked(&stop);
+    let beside = async |ready: Ready| {
+        if out.json {
+            out.object(&json!({ "url": ready.url, "tokenFile": ready.token_file, "firstStart": ready.first_start }));
+        }
+        std::future::pending().await
+    };
+    run(config, &stop, !out.json, beside).await?;
+    Ok(Exit::Done)
+}
+
+/// Runs a server until `stop` is cancelled or `beside`, which begins when requests are answered, ends.
+///
+/// # Errors
+/// When the server cannot start (a folder in use, a port in use) or fails, or `beside` does.
+pub async fn run(config: Config, stop: &CancellationToken, announce: bool, beside: impl AsyncFnOnce(Ready) -> Result<()>) -> Result<()> {
+    let (ready, told) = oneshot::channel();
+    let serving = wire::serve(config, ServeOptions { announce, stop: stop.clone(), ready: Some(ready) });
+    let beside = async {
+        match told.await {
+            Ok(ready) => beside(ready).await,
+            // The server ended before it was ready, and says why itself.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::pin!(serving, beside);
+    let failed = |e: anyhow::Error| Trouble::local(format!("{e:#}"));
+    let aside = tokio::select! {
+        ended = &mut serving => return ended.map_err(failed),
+        aside = &mut beside => aside,
+    };
+    stop.cancel();
+    serving.await.map_err(failed).and(aside)
+}
+
+/// Cancels `stop` at Ctrl-C or SIGTERM. Who presses Ctrl-C again does not want to wait for the draining.
+pub fn stop_when_asked(stop: &CancellationToken) {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        stop_asked().await;
+        stop.cancel();
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(i32::from(Exit::Interrupted.code()));
+        }
+    });
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stop_asked() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! { _ = term.recv() => {}, _ = tokio::signal::ctrl_c() => {} }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Logs go to standard error; in JSON when a program reads.
+pub fn log_to_stderr(filter: &str, json: bool) {
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (the tests) keeps the first logger.
+    let _ =
+        if json { builder.json().try_init() } else { builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init() };
+}
+
+/// A path as a shell takes it.
+pub fn quoted(path: &std::path::Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn paths_are_quoted_for_the_shell() {
+        assert_eq!(quoted(Path::new("/a/b-c.d")), "/a/b-c.d");
+        assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+    }
+}

@@ -1,0 +1,90 @@
+//! `carillon token`: who may use the API, as what, and where.
+
+use super::connect::Connection;
+use super::listing::{self, Portion};
+use super::output::{Out, Tone, cell, field};
+use super::trouble::Result;
+use crate::exit::Exit;
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+
+const EXAMPLES: &str = "\
+Examples:
+  carillon token create --name \"Help desk\" --role help-desk
+  carillon token create --name Lyon --role notification-admin --group Lyon --expires-in 90d
+  carillon token list
+  carillon token revoke 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11";
+
+/// Access tokens: who may use the API, as what, and for which groups.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Token {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Issue a token; its secret is shown once
+    #[command(after_help = "Example:\n  carillon token create --name Lyon --role notification-admin --group Lyon --expires-in 90d")]
+    Create {
+        /// Shown as the sender of what it sends
+        #[arg(long)]
+        name: String,
+        /// What it may do
+        #[arg(long, value_parser = ["owner", "notification-admin", "help-desk", "auditor", "reader"])]
+        role: String,
+        /// Only for this group and everybody in it; repeatable
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+        /// Good for so long, such as 12h or 90d
+        #[arg(long, value_name = "SPAN")]
+        expires_in: Option<String>,
+    },
+    /// List tokens, without their secrets
+    #[command(after_help = "Example:\n  carillon token list --json")]
+    List(Portion),
+    /// Revoke one; it is refused from now on
+    #[command(after_help = "Example:\n  carillon token revoke 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11")]
+    Revoke {
+        /// Its id
+        id: String,
+    },
+}
+
+pub async fn command(args: Token, out: &Out) -> Result<Exit> {
+    let client = args.connection.client()?;
+    match args.action {
+        Action::Create { name, role, groups, expires_in } => {
+            let mut body = Map::from_iter([("name".to_owned(), json!(name)), ("role".to_owned(), json!(role))]);
+            if !groups.is_empty() {
+                let mut ids = Vec::new();
+                for group in &groups {
+                    ids.push(client.resolve("group", group).await?);
+                }
+                body.insert("scope".into(), json!({ "groups": ids }));
+            }
+            if let Some(span) = expires_in {
+                body.insert("expiresIn".into(), json!(span));
+            }
+            let token = client.post(&["tokens"], &Value::Object(body)).await?;
+            out.say(&token, || {
+                let pairs = [("id", field(&token, "id")), ("role", field(&token, "role")), ("expires at", field(&token, "expiresAt"))];
+                let note = out.paint(Tone::Waiting, "The secret is shown only now:");
+                format!("{}\n{note}\n{}", out.pairs(&pairs), cell(&token["token"]))
+            });
+            Ok(Exit::Done)
+        }
+        Action::List(portion) => {
+            let page = listing::fetch(&client, &["tokens"], &[], &portion).await?;
+            listing::print(out, &page, &["id", "name", "role", "scope", "createdAt", "expiresAt"], "There is no token.")
+        }
+        Action::Revoke { id } => {
+            client.delete(&["tokens", &id], &[]).await?;
+            out.say(&json!({ "id": id, "revoked": true }), || format!("Revoked {id}."));
+            Ok(Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The configuration of a server: where it listens, where it keeps things, which providers it may use.
+//!
+//! In: a TOML file, the environment (`CARILLON__SECTION__KEY`) and the options of `carillon serve`, in rising order of
+//! precedence. Out: a [`Config`] that can be trusted, or every fault at once, each with the place where it was written.
+//! What people may change while the server runs (switches, limits, retention) is not here but in the settings API.
+
+mod build;
+mod files;
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use read::Overrides;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The default file, complete and commented; what `carillon config print-default` prints.
+pub const DEFAULT_TEXT: &str = include_str!("config.default.toml");
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where and as whom the server runs.
+    pub server: Server,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// Where keys are kept.
+    pub keys: Keys,
+    /// Which providers may be used.
+    pub channels: Channels,
+    /// What was accepted but does nothing in this build, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Address and port; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The folder of everything that the server keeps.
+    pub data: PathBuf,
+    /// The organization's name, as mails show it.
+    pub organization: String,
+    /// A filter of `tracing`, such as `info,channels=debug`.
+    pub log: String,
+    /// The URL by which people reach the server, when it is not the address that it listens on.
+    pub public_url: Option<String>,
+}
+
+/// `[keys]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keys {
+    /// The key that encrypts provider secrets and private texts at rest; made at the first start.
+    pub at_rest_file: PathBuf,
+}
+
+/// `[channels.*]` of this build. A channel without a section is not configured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Channels {
+    /// Apple Push Notification service.
+    pub apns: Option<Apns>,
+    /// Mail through a relay.
+    pub email: Option<Email>,
+}
+
+/// `[channels.apns]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Apns {
+    /// Base URL for production registrations.
+    pub endpoint: String,
+    /// Base URL for sandbox registrations.
+    pub sandbox_endpoint: String,
+    /// The `.p8` signing key (PKCS #8, P-256).
+    pub key_file: PathBuf,
+    /// The key's id, `kid` of the token.
+    pub key_id: String,
+    /// The team's id, `iss` of the token.
+    pub team_id: String,
+    /// The app's bundle id, for registrations that name no app.
+    pub topic: String,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// HTTP/2 connections to the endpoint.
+    pub connections: u32,
+    /// Most requests under way on one connection; the peer may allow fewer.
+    pub streams: u32,
+}
+
+/// `[channels.email]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Email {
+    /// The relay's name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: EmailTls,
+    /// Name to sign in with; together with `password_file`.
+    pub username: Option<String>,
+    /// File whose first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// Sender: an address, or `Name <address>`.
+    pub from: String,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Connections to the relay.
+    pub connections: u32,
+    /// Most mails a second; 0 sets no pace.
+    pub per_second: u32,
+}
+
+/// How a connection to a relay is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailTls {
+    /// Not at all.
+    None,
+    /// Plain at first, then STARTTLS, or no mail goes (RFC 3207).
+    Starttls,
+    /// TLS from the first byte (RFC 8314).
+    Implicit,
+}
+
+/// Everything that is wrong with a configuration, one sentence each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<String>);
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+impl Config {
+    /// Reads the file (if any), the environment and the overrides, and looks into the files that they name.
+    ///
+    /// Relative paths count from the folder of the file in which they stand, else from the working folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &Overrides,
+    ) -> Result<Config, Faults> {
+        let text = match file {
+            None => None,
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => Some((path, text)),
+                Err(e) => {
+                    return Err(Faults(vec![format!("{}: cannot be read ({e}); name a readable file with --config", path.display())]));
+                }
+            },
+        };
+        let mut values = read::layers(text.as_ref().map(|(path, text)| (*path, text.as_str())), environment, overrides);
+        values.faults.extend(files::faults(&values));
+        build::config(values)
+    }
+}
+
+/// The environment of this process, as far as it is text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

@@ -1,0 +1,66 @@
+//! Looks into the files that a configuration names, so that a wrong key is found before the first notification.
+
+use super::read::{Scalar, Values, place};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use std::path::Path;
+
+type Look = fn(&Path) -> Result<(), String>;
+
+/// Every key that names a file or folder, and what must be true of it. Certificates and keys must be there; the at-rest
+/// key and the data folder are made at the first start.
+const NAMED: &[(&str, &str, Look)] = &[
+    ("server", "data", folder),
+    ("keys", "at_rest_file", readable_if_there),
+    ("channels.apns", "key_file", signing_key),
+    ("channels.apns", "ca_file", certificates),
+    ("channels.email", "password_file", password),
+    ("channels.email", "ca_file", certificates),
+];
+
+/// What is wrong with the files that are named. No content is shown.
+pub(super) fn faults(values: &Values) -> Vec<String> {
+    let look = |(section, key, look): &(&'static str, &'static str, Look)| {
+        let given = values.given.get(&(section, key))?;
+        let Scalar::Text(path) = &given.value else { return None };
+        let rule = look(Path::new(path)).err()?;
+        Some(format!("{}: {}: {path} {rule}", given.origin, place(section, key)))
+    };
+    NAMED.iter().filter_map(look).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        _ => format!("cannot be read ({e})"),
+    })
+}
+
+fn folder(path: &Path) -> Result<(), String> {
+    if path.exists() && !path.is_dir() { Err("is a file; name a folder".into()) } else { Ok(()) }
+}
+
+fn readable_if_there(path: &Path) -> Result<(), String> {
+    if path.exists() { read(path).map(|_| ()) } else { Ok(()) }
+}
+
+fn signing_key(path: &Path) -> Result<(), String> {
+    let wrong = || "holds no P-256 key in PKCS #8; use the .p8 file that Apple's developer account gave".to_owned();
+    let der = PrivatePkcs8KeyDer::from_pem_slice(&read(path)?).map_err(|_| wrong())?;
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der()).map(|_| ()).map_err(|_| wrong())
+}
+
+fn certificates(path: &Path) -> Result<(), String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    match found {
+        Ok(list) if !list.is_empty() => Ok(()),
+        Ok(_) => Err("holds no certificate; it takes PEM blocks of type CERTIFICATE".into()),
+        Err(_) => Err("is damaged; it takes PEM blocks of type CERTIFICATE".into()),
+    }
+}
+
+fn password(path: &Path) -> Result<(), String> {
+    let text = String::from_utf8(read(path)?).map_err(|_| "is not text".to_owned())?;
+    if text.lines().next().unwrap_or("").is_empty() { Err("has an empty first line; write the password there".into()) } else { Ok(()) }
+}

@@ -1,0 +1,135 @@
+//! Every section and key of this build, in the order of the default file. Reading, checking and the messages about
+//! unknown keys all come from this one table.
+
+/// What a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any text.
+    Text,
+    /// A path; relative ones count from the file's folder.
+    Path,
+    /// A store, such as `sqlite:carillon.db`.
+    Store,
+    /// A whole number between two bounds, both allowed.
+    Number {
+        /// Smallest.
+        least: i64,
+        /// Largest.
+        most: i64,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// Whether its section is incomplete without it.
+    pub required: bool,
+    /// A value for messages.
+    pub example: &'static str,
+}
+
+/// One section; the top level has the empty name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Section {
+    pub name: &'static str,
+    pub keys: &'static [Key],
+}
+
+const fn key(name: &'static str, kind: Kind, example: &'static str) -> Key {
+    Key { name, kind, required: false, example }
+}
+
+const fn needed(name: &'static str, kind: Kind, example: &'static str) -> Key {
+    Key { name, kind, required: true, example }
+}
+
+/// More connections than this to one provider earn a ban, not speed.
+const CONNECTIONS: Kind = Kind::Number { least: 1, most: 256 };
+
+pub(super) const SECTIONS: &[Section] = &[
+    Section { name: "", keys: &[key("database", Kind::Store, "sqlite:carillon.db")] },
+    Section {
+        name: "server",
+        keys: &[
+            key("listen", Kind::Text, "127.0.0.1:8480"),
+            key("data", Kind::Path, "./carillon-data"),
+            key("organization", Kind::Text, "Example Org"),
+            key("log", Kind::Text, "info"),
+            key("public_url", Kind::Text, "https://carillon.example.org"),
+        ],
+    },
+    Section { name: "keys", keys: &[key("at_rest_file", Kind::Path, "/etc/carillon/at-rest.key")] },
+    Section {
+        name: "channels.apns",
+        keys: &[
+            key("endpoint", Kind::Text, super::build::APPLE),
+            key("sandbox_endpoint", Kind::Text, super::build::APPLE_SANDBOX),
+            needed("key_file", Kind::Path, "AuthKey_ABC123DEFG.p8"),
+            needed("key_id", Kind::Text, "ABC123DEFG"),
+            needed("team_id", Kind::Text, "DEF123GHIJ"),
+            needed("topic", Kind::Text, "org.example.app"),
+            key("ca_file", Kind::Path, "provider-ca.pem"),
+            key("connections", CONNECTIONS, "2"),
+            key("streams", Kind::Number { least: 1, most: 10_000 }, "1000"),
+        ],
+    },
+    Section {
+        name: "channels.email",
+        keys: &[
+            needed("host", Kind::Text, "relay.example.org"),
+            key("port", Kind::Number { least: 1, most: 65_535 }, "587"),
+            key("tls", Kind::Choice(&["none", "starttls", "implicit"]), "starttls"),
+            key("username", Kind::Text, "carillon"),
+            key("password_file", Kind::Path, "relay-password"),
+            needed("from", Kind::Text, "Example Org <notifications@example.org>"),
+            key("ca_file", Kind::Path, "relay-ca.pem"),
+            key("connections", CONNECTIONS, "4"),
+            key("per_second", Kind::Number { least: 0, most: 1_000_000 }, "0"),
+        ],
+    },
+];
+
+/// Families of sections of which a build has some; those that it lacks are accepted with a warning.
+pub(super) const FAMILIES: &[&str] = &["channels", "integrations"];
+
+pub(super) fn section(name: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|s| s.name == name)
+}
+
+/// `[name]`, or words for the top level.
+pub(super) fn title(section: &str) -> String {
+    if section.is_empty() { "the top level".into() } else { format!("[{section}]") }
+}
+
+/// Names of what may stand at the top level.
+pub(super) fn top_level() -> Vec<String> {
+    let keys = SECTIONS[0].keys.iter().map(|k| k.name.to_owned());
+    let sections = SECTIONS.iter().skip(1).map(|s| format!("[{}]", s.name));
+    keys.chain(sections).collect()
+}
+
+/// The candidate nearest to `word`, when it is near enough to be a slip: at most a third of the letters differ.
+pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let measured = candidates.into_iter().map(|c| (distance(&word.to_lowercase(), c), c));
+    measured.min_by_key(|(d, _)| *d).filter(|(d, c)| *d <= c.chars().count().max(3) / 3).map(|(_, c)| c)
+}
+
+/// Levenshtein's distance: letters to insert, remove or replace.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,196 @@
+//! Proofs about the configuration: the default file is complete and true, wrong values get exact messages.
+
+use super::*;
+use std::collections::BTreeSet;
+
+fn load(text: &str) -> Result<Config, Faults> {
+    load_with(text, &[])
+}
+
+fn load_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Faults> {
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let values = read::layers(Some((Path::new("c.toml"), text)), environment, &Overrides::default());
+    build::config(values)
+}
+
+/// The default file with every setting switched on: a `#` before a letter or a bracket is taken away.
+fn uncommented() -> String {
+    let on = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    DEFAULT_TEXT.lines().map(on).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_default_file_says_what_the_code_does() {
+    let nothing = Config::load(None, [], &Overrides::default()).expect("no file is a configuration");
+    assert_eq!(load(DEFAULT_TEXT), Ok(nothing.clone()));
+    assert_eq!(nothing.server.listen.to_string(), "127.0.0.1:8480");
+    assert_eq!(nothing.database, Path::new("./carillon-data/carillon.db"));
+    assert_eq!(nothing.keys.at_rest_file, Path::new("./carillon-data/keys/at-rest.key"));
+    assert_eq!(nothing.channels, Channels::default());
+}
+
+#[test]
+fn the_default_file_names_every_key_and_its_channel_defaults_are_the_codes() {
+    let text = uncommented();
+    let table: toml::Table = text.parse().expect("the default file, switched on, is TOML");
+    for section in schema::SECTIONS {
+        let mut at = &table;
+        for part in section.name.split('.').filter(|p| !p.is_empty()) {
+            at = at[part].as_table().expect("a section");
+        }
+        let written: BTreeSet<&str> = at.iter().filter(|(_, v)| !v.is_table()).map(|(k, _)| k.as_str()).collect();
+        assert_eq!(written, section.keys.iter().map(|k| k.name).collect(), "{}", section.name);
+    }
+    let all = load(&text).expect("the default file, switched on, is a configuration");
+    assert_eq!(all.warnings, Vec::<String>::new());
+    let least = load("[channels.apns]\nkey_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n[channels.email]\nhost='h'\nfrom='a@example.org'")
+        .expect("the least that a channel needs");
+    let (all, least) = (all.channels, least.channels);
+    let (a, b) = (all.apns.expect("apns"), least.apns.expect("apns"));
+    assert_eq!((a.endpoint, a.sandbox_endpoint, a.connections, a.streams), (b.endpoint, b.sandbox_endpoint, b.connections, b.streams));
+    let (a, b) = (all.email.expect("email"), least.email.expect("email"));
+    assert_eq!((a.port, a.tls, a.connections, a.per_second), (b.port, b.tls, b.connections, b.per_second));
+}
+
+#[test]
+fn every_wrong_value_has_its_message() {
+    let store = "use \"sqlite:PATH\", or leave the key out for a file in the data folder";
+    let apns = "key_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n";
+    let table: Vec<(String, String)> = vec![
+        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [keys], [channels.apns], [channels.email]".into()),
+        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [keys], [channels.apns], [channels.email]".into()),
+        ("[server]\nlisten = 'here'".into(), "c.toml: [server] listen: \"here\" is not an address and port such as 127.0.0.1:8480".into()),
+        ("[server]\nlisten = 8480".into(), "c.toml: [server] listen: takes text such as \"127.0.0.1:8480\", not 8480".into()),
+        ("[server]\nlissten = ''".into(), "c.toml: [server] has no key \"lissten\"; did you mean listen? It knows: listen, data, organization, log, public_url".into()),
+        ("[server]\ncolour = 'red'".into(), "c.toml: [server] has no key \"colour\". It knows: listen, data, organization, log, public_url".into()),
+        ("[server]\npublic_url = 'carillon.example.org'".into(), "c.toml: [server] public_url: \"carillon.example.org\" is not a URL such as https://carillon.example.org".into()),
+        ("[server]\norganization = ' '".into(), "c.toml: [server] organization: takes text such as \"Example Org\", not \" \"".into()),
+        ("database = 'postgres://u:secret@h/d'".into(), format!("c.toml: database: this build has no PostgreSQL store; {store}")),
+        ("database = 'mysql:x'".into(), format!("c.toml: database: \"mysql\" is not a store; {store}")),
+        ("database = 'sqlite:'".into(), format!("c.toml: database: \"sqlite\" is not a store; {store}")),
+        ("[keys]\nat_rest = 'x'".into(), "c.toml: [keys] has no key \"at_rest\". It knows: at_rest_file".into()),
+        (format!("[channels.apns]\n{apns}endpoint = 'ftp://x'"), "c.toml: [channels.apns] endpoint: \"ftp://x\" is not a URL such as https://api.push.apple.com".into()),
+        (format!("[channels.apns]\n{apns}endpoint = 'http://apple.example.org'"), "c.toml: [channels.apns] endpoint: \"http://apple.example.org\" would send tokens in clear; use https (http is for this machine only)".into()),
+        ("[channels.email]\nhost='h'\nfrom='a@b.org'\ntls='none'\nusername='u'\npassword_file='p'".into(), "c.toml: [channels.email] tls = \"none\" would send the password readable to everybody on the way; use starttls or implicit".into()),
+        (format!("[channels.apns]\n{apns}streams = 0"), "c.toml: [channels.apns] streams: takes a whole number from 1 to 10000, not 0".into()),
+        ("[channels.apns]\nkey_file='k'\nkey_id='K'\ntopic='t'".into(), "c.toml: [channels.apns] team_id is missing; add team_id = \"DEF123GHIJ\"".into()),
+        ("[channels.apns]\nkey_file='k'\nkey_id='K-1'\nteam_id='T'\ntopic='t'".into(), "c.toml: [channels.apns] key_id: \"K-1\" is not an id of letters and digits, as Apple's developer account shows it".into()),
+        ("[channels.apns]\nkey_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t t'".into(), "c.toml: [channels.apns] topic: \"t t\" is not a bundle id such as org.example.app".into()),
+        ("[channels.email]\nhost='h'".into(), "c.toml: [channels.email] from is missing; add from = \"Example Org <notifications@example.org>\"".into()),
+        ("[channels.email]\nhost='h'\nfrom='me'".into(), "c.toml: [channels.email] from: \"me\" is not a sender such as notifications@example.org or Example Org <notifications@example.org>".into()),
+        ("[channels.email]\nhost='h'\nfrom='a@b.org'\ntls='ssl'".into(), "c.toml: [channels.email] tls: takes one of none, starttls, implicit, not \"ssl\"".into()),
+        ("[channels.email]\nhost='h'\nfrom='a@b.org'\nport=70000".into(), "c.toml: [channels.email] port: takes a whole number from 1 to 65535, not 70000".into()),
+        ("[channels.email]\nhost='h'\nfrom='a@b.org'\nusername='u'".into(), "c.toml: [channels.email] password_file is missing; username and password_file go together".into()),
+        ("channels.fcm = 1".into(), "c.toml: channels.fcm is not a section; write [channels.fcm] and its keys below".into()),
+        ("[[channels.apns]]\n".into(), "c.toml: channels.apns is one section; write [channels.apns] and its keys below".into()),
+        ("[server\n".into(), "c.toml, line 1: not TOML: ".into()),
+    ];
+    for (text, message) in table {
+        let Faults(faults) = load(&text).expect_err(&text);
+        assert_eq!(faults.len(), 1, "{text}: {faults:?}");
+        let exact = faults[0] == message || (message.ends_with("TOML: ") && faults[0].starts_with(&message));
+        assert!(exact, "{text}\n  says     {}\n  expected {message}", faults[0]);
+    }
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let Faults(faults) = load("[server]\nlisten='x'\nlog='='\n[channels.apns]\n[channels.email]\nport=0").expect_err("much is wrong");
+    assert_eq!(faults.len(), 2 + 4 + 3, "{faults:#?}");
+}
+
+#[test]
+fn sections_that_this_build_lacks_are_warned_about_by_name() {
+    let config = load("[channels.fcm]\nkey_file='x'\n[integrations.graph]\n[[integrations.asterisk]]\nhost='a'\n[[integrations.asterisk]]");
+    let warnings = config.expect("accepted").warnings;
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings.contains(&"c.toml: [channels.fcm] is accepted, but this build has no channels.fcm; it does nothing".to_owned()));
+    let environment = [("CARILLON__CHANNELS__WNS__SECRET", "x"), ("CARILLON__CHANNELS__WNS__ID", "y")];
+    assert_eq!(load_with("", &environment).expect("accepted").warnings.len(), 1);
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_options_win_over_both() {
+    let file = "database='sqlite:a.db'\n[server]\nlisten='127.0.0.1:1'\n[channels.apns]\nkey_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'";
+    let environment = [
+        ("CARILLON__SERVER__LISTEN", "127.0.0.1:2"),
+        ("CARILLON__DATABASE", "sqlite:/b.db"),
+        ("CARILLON__CHANNELS__APNS__ENDPOINT", "https://localhost:7/"),
+        ("CARILLON__CHANNELS__APNS__STREAMS", "7"),
+        ("CARILLON__SERVER__LOG", ""),
+        ("CARILLON_TOKEN", "not a setting"),
+    ];
+    let config = load_with(file, &environment).expect("a configuration");
+    assert_eq!((config.server.listen.port(), config.database.as_path()), (2, Path::new("/b.db")));
+    let apns = config.channels.apns.expect("apns");
+    assert_eq!((apns.endpoint.as_str(), apns.streams), ("https://localhost:7", 7));
+    assert_eq!(apns.sandbox_endpoint, "https://localhost:7", "sandbox tokens follow a changed endpoint");
+    let overrides = Overrides { data: Some("/d".into()), listen: "127.0.0.1:3".parse().ok() };
+    let environment = environment.map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let values = read::layers(Some((Path::new("c.toml"), file)), environment, &overrides);
+    let config = build::config(values).expect("a configuration");
+    assert_eq!((config.server.listen.port(), config.server.data.as_path()), (3, Path::new("/d")));
+}
+
+#[test]
+fn wrong_variables_are_named_as_they_were_written() {
+    let table = [
+        (
+            "CARILLON__SERVER__PORT",
+            "1",
+            "CARILLON__SERVER__PORT: [server] has no key \"port\". It knows: listen, data, organization, log, public_url",
+        ),
+        ("CARILLON__CHANNELS__EMAIL__PORT", "smtp", "CARILLON__CHANNELS__EMAIL__PORT: takes a whole number from 1 to 65535, not \"smtp\""),
+        ("CARILLON__SERVER__LISTEN", "x", "CARILLON__SERVER__LISTEN: \"x\" is not an address and port such as 127.0.0.1:8480"),
+        (
+            "CARILLON__LISTEN",
+            "x",
+            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [keys], [channels.apns], [channels.email]",
+        ),
+    ];
+    for (name, value, message) in table {
+        let Faults(faults) = load_with("", &[(name, value)]).expect_err(name);
+        assert!(faults.contains(&message.to_owned()), "{name}: {faults:?}");
+    }
+}
+
+#[test]
+fn relative_paths_count_from_the_folder_of_the_file() {
+    let text = "database='sqlite:x.db'\n[server]\ndata='d'\n[keys]\nat_rest_file='/k'";
+    let values = read::layers(Some((Path::new("/etc/carillon/c.toml"), text)), [], &Overrides::default());
+    let config = build::config(values).expect("a configuration");
+    assert_eq!(config.server.data, Path::new("/etc/carillon/d"));
+    assert_eq!((config.database.as_path(), config.keys.at_rest_file.as_path()), (Path::new("/etc/carillon/x.db"), Path::new("/k")));
+}
+
+#[test]
+fn files_that_are_named_are_looked_into() {
+    let folder = std::env::temp_dir().join(format!("carillon-config-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
+    write("ca.pem", "no certificate");
+    write("password", "\n");
+    write("k.p8", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    let text = "[channels.apns]\nkey_file='k.p8'\nkey_id='K'\nteam_id='T'\nca_file='none.pem'\n\
+                [channels.email]\nhost='h'\nfrom='a@b.org'\nusername='u'\npassword_file='password'\nca_file='ca.pem'";
+    write("c.toml", text);
+    let load = || Config::load(Some(&folder.join("c.toml")), [], &Overrides::default());
+    let Faults(faults) = load().expect_err("four files are wrong, and a key is missing");
+    assert_eq!(faults.len(), 5, "{faults:#?}");
+    assert!(
+        faults[0].ends_with("k.p8 holds no P-256 key in PKCS #8; use the .p8 file that Apple's developer account gave"),
+        "{}",
+        faults[0]
+    );
+    assert!(faults[1].ends_with("none.pem does not exist"), "{}", faults[1]);
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let der = aws_lc_rs::signature::EcdsaKeyPair::generate_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+    let der = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der.expect("a key").as_ref());
+    write("k.p8", &format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n"));
+    write("c.toml", "[channels.apns]\nkey_file='k.p8'\nkey_id='K'\nteam_id='T'\ntopic='t'");
+    assert!(load().expect("a configuration").channels.apns.is_some());
+    std::fs::remove_dir_all(&folder).expect("removed");
+}

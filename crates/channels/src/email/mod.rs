@@ -1,0 +1,248 @@
+//! Mail: submission to one relay (RFC 6409) by a client of our own.
+//!
+//! In: words, and letters to mailboxes. Out: outcomes. A few sessions are kept; the envelope goes out in one write where
+//! the relay allows it, and Nagle's delay is off, so that a mail costs two round trips. Says nothing of bounces: those
+//! arrive elsewhere.
+
+mod encode;
+mod mime;
+mod outcomes;
+mod pool;
+mod reply;
+mod session;
+
+use crate::setup::{ChannelSetupError, is_loopback};
+use crate::tls::{self, Names};
+use mime::Sender;
+use model::channel::{Address, Boxed, Channel, ChannelKind, Lane, Letter, Rendered, Slot};
+use model::outcome::{Cause, Outcome};
+use model::source::Words;
+use pool::{Berth, Pool};
+use session::{Mail, Relay};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When TLS begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmailTls {
+    /// Never: for a relay on this machine.
+    None,
+    /// With STARTTLS (RFC 3207); a relay that does not offer it gets no mail.
+    #[default]
+    Starttls,
+    /// With the first byte (RFC 8314).
+    Implicit,
+}
+
+impl EmailTls {
+    /// The value of a word of the configuration.
+    pub fn from_word(word: &str) -> Option<EmailTls> {
+        match word {
+            "none" => Some(EmailTls::None),
+            "starttls" => Some(EmailTls::Starttls),
+            "implicit" => Some(EmailTls::Implicit),
+            _ => None,
+        }
+    }
+}
+
+/// How long the relay may take. Shorter than RFC 5321 §4.5.3.2 allows, because a submission relay is near and a mail is
+/// tried again; the last one is long, because a mail whose end was not answered may arrive twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SmtpDeadlines {
+    /// For the name and TCP, and again for TLS.
+    pub connect: Duration,
+    /// For the greeting and for each command.
+    pub command: Duration,
+    /// For taking the mail, and again for saying so.
+    pub data: Duration,
+}
+
+impl Default for SmtpDeadlines {
+    fn default() -> Self {
+        SmtpDeadlines { connect: Duration::from_secs(10), command: Duration::from_secs(30), data: Duration::from_secs(120) }
+    }
+}
+
+/// Settings of the channel. There is no `Debug`: it holds a password.
+#[derive(Clone)]
+pub struct EmailSettings {
+    /// Name or address of the relay.
+    pub host: String,
+    /// Its port: usually 587 for STARTTLS, 465 for implicit TLS, 25 for none.
+    pub port: u16,
+    /// When TLS begins.
+    pub tls: EmailTls,
+    /// User name, when the relay wants a login.
+    pub username: Option<String>,
+    /// Password that belongs to it.
+    pub password: Option<String>,
+    /// `local@domain` or `Name <local@domain>`.
+    pub from: String,
+    /// Certificates to trust instead of the machine's.
+    pub ca_pem: Option<String>,
+    /// Most sessions at a time; with more than one, one is kept free for urgent mail.
+    pub connections: usize,
+    /// Most mails a second, when the relay limits them.
+    pub per_second: Option<u32>,
+    /// How long the relay may take.
+    pub deadlines: SmtpDeadlines,
+}
+
+impl Default for EmailSettings {
+    fn default() -> Self {
+        EmailSettings {
+            host: String::new(),
+            port: 587,
+            tls: EmailTls::Starttls,
+            username: None,
+            password: None,
+            from: String::new(),
+            ca_pem: None,
+            connections: 4,
+            per_second: None,
+            deadlines: SmtpDeadlines::default(),
+        }
+    }
+}
+
+/// The channel to mailboxes.
+pub struct EmailChannel {
+    pool: Arc<Pool>,
+    sender: Arc<Sender>,
+}
+
+impl EmailChannel {
+    /// Checks the settings; opens no connection.
+    ///
+    /// # Errors
+    /// The first setting that is wrong, with the rule and the mend.
+    pub fn new(settings: EmailSettings) -> Result<EmailChannel, ChannelSetupError> {
+        let wrong = |setting, rule: &str, mend: &str| Err(ChannelSetupError::new(setting, rule, mend));
+        if settings.host.trim().is_empty() {
+            return wrong("channels.email.host", "it is empty", "write the relay's name, such as relay.example.org");
+        }
+        if settings.port == 0 {
+            return wrong("channels.email.port", "it is 0", "write 587 for starttls, 465 for implicit, 25 for none");
+        }
+        let Some(sender) = sender(&settings.from) else {
+            return wrong("channels.email.from", "it holds no address", "write carillon@example.org or \"Carillon <carillon@example.org>\"");
+        };
+        let login = match (&settings.username, &settings.password) {
+            (None, None) => None,
+            (Some(user), Some(password)) if !user.is_empty() => Some((user.clone(), password.clone())),
+            (Some(_), _) => return wrong("channels.email.password_file", "there is a user name without a password", "name the password's file"),
+            (None, Some(_)) => return wrong("channels.email.username", "there is a password without a user name", "write the user name"),
+        };
+        if login.is_some() && settings.tls == EmailTls::None && !is_loopback(&settings.host) {
+            return wrong("channels.email.tls", "the password would travel in clear over a network", "write starttls or implicit");
+        }
+        let names = Names { host: "channels.email.host", ca: "channels.email.ca_file" };
+        let tls = match settings.tls {
+            EmailTls::None => None,
+            EmailTls::Starttls | EmailTls::Implicit => Some(tls::connector(&settings.host, settings.ca_pem.as_deref(), &[], &names)?),
+        };
+        let relay = Relay {
+            host: settings.host,
+            port: settings.port,
+            tls,
+            implicit: settings.tls == EmailTls::Implicit,
+            login,
+            deadlines: settings.deadlines,
+        };
+        let pool = Pool::new(relay, settings.connections, settings.per_second);
+        Ok(EmailChannel { pool: Arc::new(pool), sender: Arc::new(sender) })
+    }
+}
+
+/// Reads `local@domain` or `Name <local@domain>`.
+fn sender(from: &str) -> Option<Sender> {
+    let from = from.trim();
+    let (name, address) = match from.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        Some((name, address)) => (name.trim().trim_matches('"'), address),
+        None => ("", from),
+    };
+    let fits = encode::is_address(address) && address.is_ascii() && !name.contains(['<', '>']);
+    fits.then(|| Sender { address: address.to_owned(), name: name.to_owned() })
+}
+
+impl Channel for EmailChannel {
+    fn kind(&self) -> ChannelKind {
+        ChannelKind::Email
+    }
+
+    fn render(&self, words: &Words) -> Rendered {
+        mime::render(words, &self.sender)
+    }
+
+    fn reserve(&self, lane: Lane) -> Boxed<'_, Result<Box<dyn Slot>, Outcome>> {
+        Box::pin(async move {
+            let berth = self.pool.berth(lane).await?;
+            Ok(Box::new(EmailSlot { berth, sender: self.sender.clone() }) as Box<dyn Slot>)
+        })
+    }
+}
+
+struct EmailSlot {
+    berth: Berth,
+    sender: Arc<Sender>,
+}
+
+impl Slot for EmailSlot {
+    /// The mail is put together before this returns; the dialogue runs as the future is polled.
+    fn send(self: Box<Self>, letter: &Letter<'_>) -> Boxed<'static, Outcome> {
+        let Address::Mailbox { email, name } = letter.address else {
+            return Box::pin(std::future::ready(Outcome::OurFault(Cause::of("wrong_address", 0))));
+        };
+        if !encode::is_address(email) {
+            return Box::pin(std::future::ready(Outcome::AddressGone(Cause::of("5.1.3", 0))));
+        }
+        let EmailSlot { berth, sender } = *self;
+        let content = mime::content(letter.wire, name, email, letter.now, &sender, letter.content);
+        let to = email.to_owned();
+        Box::pin(async move { berth.send(&Mail { from: &sender.address, to: &to, content: &content }).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> EmailSettings {
+        EmailSettings { host: "127.0.0.1".into(), from: "a@b.example".into(), tls: EmailTls::None, ..EmailSettings::default() }
+    }
+
+    #[test]
+    fn wrong_settings_are_named_with_the_mend() {
+        let table: [(EmailSettings, &str); 8] = [
+            (EmailSettings { host: " ".into(), ..settings() }, "channels.email.host"),
+            (EmailSettings { port: 0, ..settings() }, "channels.email.port"),
+            (EmailSettings { from: "nobody".into(), ..settings() }, "channels.email.from"),
+            (EmailSettings { from: "a@b\r\nX: y".into(), ..settings() }, "channels.email.from"),
+            (EmailSettings { username: Some("u".into()), ..settings() }, "channels.email.password_file"),
+            (EmailSettings { password: Some("p".into()), ..settings() }, "channels.email.username"),
+            (
+                EmailSettings { host: "relay.example".into(), username: Some("u".into()), password: Some("p".into()), ..settings() },
+                "channels.email.tls",
+            ),
+            (EmailSettings { tls: EmailTls::Implicit, ca_pem: Some("no".into()), ..settings() }, "channels.email.ca_file"),
+        ];
+        for (settings, setting) in table {
+            let error = EmailChannel::new(settings).err().expect(setting);
+            assert_eq!(error.setting, setting);
+            assert!(error.to_string().starts_with(setting) && !error.mend.is_empty());
+        }
+        assert!(EmailChannel::new(settings()).is_ok());
+    }
+
+    #[test]
+    fn a_sender_is_an_address_with_or_without_a_name() {
+        let read = |from| sender(from).map(|s| (s.name, s.address));
+        assert_eq!(read("a@b.c"), Some((String::new(), "a@b.c".into())));
+        assert_eq!(read("Carillon <a@b.c>"), Some(("Carillon".into(), "a@b.c".into())));
+        assert_eq!(read("\"Bell, Tower\" <a@b.c>"), Some(("Bell, Tower".into(), "a@b.c".into())));
+        assert_eq!(read("Carillon a@b.c"), None);
+        assert_eq!(EmailTls::from_word("starttls"), Some(EmailTls::Starttls));
+        assert_eq!(EmailTls::from_word("ssl"), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! What only mail has to do: sessions that die, logins, TLS, pace, addresses.
+
+mod stands;
+
+use fakes::{Mode, relay::Tls};
+use model::channel::Address;
+use model::outcome::Outcome;
+use model::{EventKey, PersonKey, WireId};
+use stands::{PASSWORD, authority, code, relay_stand, words};
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_mail_has_its_envelope_and_its_own_fields() {
+    let stand = relay_stand("email", Tls::Starttls, |_, _| {}).await;
+    let rendered = stand.channel.render(&words(".\n..\nlast"));
+    assert_eq!(stand.tell_with(3, &rendered, |_| {}).await, Outcome::Accepted);
+    let mail = stand.relay().mails(1).pop().expect("it arrived");
+    assert!(mail.tls);
+    assert_eq!((mail.from.as_str(), mail.to.as_slice()), ("carillon@example.org", ["person3@example.net".to_owned()].as_slice()));
+    let id = WireId::new(EventKey(1), PersonKey(3), 0);
+    for field in [format!("Message-ID: <{id}@example.org>\r\n"), "To: =?UTF-8?B?Wm/Dqw==?=\r\n <person3@example.net>\r\n".into()] {
+        assert!(mail.content.contains(&field), "{field}\n{}", mail.content);
+    }
+    assert!(mail.content.contains("\r\n=2E\r\n=2E.\r\nlast\r\n"), "{}", mail.content);
+}
+
+#[tokio::test]
+async fn a_kept_session_that_has_died_is_replaced_once_and_the_mail_passes() {
+    for pipelining in [true, false] {
+        let stand = relay_stand("email", Tls::None, |options, _| options.pipelining = pipelining).await;
+        stand.set_mode(Mode::Goaway { after: 1, abrupt: false });
+        for n in 0..5 {
+            assert_eq!(stand.tell(n).await, Outcome::Accepted, "pipelining {pipelining}, mail {n}");
+            assert_eq!(stand.reached(n), 1);
+        }
+        assert_eq!(stand.connections(), 5);
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_session_that_is_closed_at_once_is_not_tried_again_here() {
+    let stand = relay_stand("email", Tls::None, |_, _| {}).await;
+    stand.set_mode(Mode::Goaway { after: 0, abrupt: false });
+    let outcome = stand.tell(1).await;
+    assert!(matches!(&outcome, Outcome::TryLater { cause, .. } if cause.whole_channel && cause.status == 421), "{outcome:?}");
+    assert_eq!(stand.connections(), 1);
+}
+
+#[tokio::test]
+async fn refused_recipients_leave_the_session_usable() {
+    for pipelining in [true, false] {
+        let stand = relay_stand("email", Tls::None, |options, _| options.pipelining = pipelining).await;
+        for n in 0..6 {
+            if n % 2 == 0 {
+                stand.relay().answer(&stand.address(n), Some("550 5.1.1 no such user"));
+            }
+            let outcome = stand.tell(n).await;
+            assert_eq!(outcome.word(), if n % 2 == 0 { "address_gone" } else { "accepted" }, "{outcome:?}");
+        }
+        assert_eq!(stand.connections(), 1, "pipelining {pipelining}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_our_fault_for_everybody() {
+    let stand = relay_stand("email", Tls::Implicit, |options, settings| {
+        options.login = Some(("carillon".into(), PASSWORD.into()));
+        (settings.username, settings.password) = (Some("carillon".into()), Some("wrong".into()));
+    })
+    .await;
+    for _ in 0..3 {
+        let outcome = stand.tell(1).await;
+        assert!(matches!(&outcome, Outcome::OurFault(c) if c.whole_channel && c.code == "5.7.8" && c.status == 535), "{outcome:?}");
+    }
+    assert_eq!(stand.connections(), 1, "an account is not locked by trying again and again");
+}
+
+#[tokio::test]
+async fn a_missing_login_is_our_fault() {
+    let stand = relay_stand("email", Tls::None, |options, _| options.login = Some(("u".into(), "p".into()))).await;
+    let outcome = stand.tell(1).await;
+    assert!(matches!(&outcome, Outcome::OurFault(c) if c.whole_channel && c.code == "5.7.0"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn without_starttls_on_offer_nothing_is_sent_in_clear() {
+    let stand = relay_stand("email", Tls::None, |_, settings| {
+        settings.tls = channels::EmailTls::Starttls;
+        settings.ca_pem = Some(authority().pem().to_owned());
+    })
+    .await;
+    let outcome = stand.tell(1).await;
+    assert!(matches!(&outcome, Outcome::OurFault(c) if c.whole_channel && c.code == "starttls_not_offered"), "{outcome:?}");
+    assert_eq!(stand.relay().stats().accepted, 0);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_ends_in_tls_failed() {
+    for tls in [Tls::Starttls, Tls::Implicit] {
+        let stand = relay_stand("email", tls, |_, settings| settings.ca_pem = Some(authority().pem().to_owned())).await;
+        let outcome = stand.tell(1).await;
+        assert!(matches!(&outcome, Outcome::TryLater { cause, .. } if cause.whole_channel) && code(&outcome) == "tls_failed", "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_pace_of_the_relay_is_kept() {
+    let stand = relay_stand("email", Tls::None, |_, settings| settings.per_second = Some(20)).await;
+    let began = Instant::now();
+    let outcomes = futures_util::future::join_all((0..7).map(|n| stand.tell(n))).await;
+    assert!(outcomes.iter().all(|o| *o == Outcome::Accepted), "{outcomes:?}");
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn addresses_that_no_relay_can_take_never_leave() {
+    let stand = relay_stand("email", Tls::None, |_, _| {}).await;
+    for (email, expected) in [("nobody", "5.1.3"), ("a@b>\r\nRCPT TO:<c@d", "5.1.3"), ("zoë@example.org", "5.6.7")] {
+        let outcome = stand.tell_with(1, &stand.rendered, |l| l.address = Address::Mailbox { email, name: "" }).await;
+        assert_eq!(code(&outcome), expected, "{email:?} {outcome:?}");
+    }
+    assert_eq!(stand.relay().stats().accepted, 0);
+    assert_eq!(stand.tell(1).await, Outcome::Accepted);
+}
+
+#[tokio::test]
+async fn a_mail_above_the_relays_size_is_rejected_without_being_sent() {
+    let stand = relay_stand("email", Tls::None, |options, _| options.size = 1500).await;
+    assert_eq!(stand.tell(1).await, Outcome::Accepted);
+    let rendered = stand.channel.render(&words(&"x".repeat(3000)));
+    let outcome = stand.tell_with(2, &rendered, |_| {}).await;
+    assert!(matches!(&outcome, Outcome::Rejected(cause) if cause.code == "5.3.4"), "{outcome:?}");
+}

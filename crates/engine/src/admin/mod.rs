@@ -1,0 +1,27 @@
+//! The one way to read and change everything that is not an event on its way.
+//!
+//! Every operation takes the actor first, checks permission and scope, validates all fields at once, and only then calls
+//! the store; so the API, the command line and every integration share one set of rules. What a change touches beside the
+//! store (the resident roster, cached tokens, open streams, waiting deliveries) is told here, and nowhere else.
+//!
+//! - `auth`: from a bearer secret to an actor; `scope`: what an actor may see; `names`: from what people write to objects.
+//! - `users`, `groups`, `devices`, `registrations`, `enrolment`, `settings`, `tokens`, `alarms`, `transfer`: the objects.
+//! - `own`: what an app on a device may do for itself.
+//! - `fields`, `pages`, `repeat`: what they share: drafts, lists, repeated requests.
+
+pub mod alarms;
+pub mod auth;
+pub mod devices;
+pub mod enrolment;
+pub mod fields;
+pub mod groups;
+pub mod names;
+pub mod own;
+pub mod pages;
+pub mod registrations;
+pub mod repeat;
+pub mod scope;
+pub mod settings;
+pub mod tokens;
+pub mod transfer;
+pub mod users;

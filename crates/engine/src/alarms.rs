@@ -1,0 +1,26 @@
+//! Alarms: what a person has to mend. They are kept, logged, counted in metrics and listed; they never travel only by the
+//! channel that failed.
+
+use crate::Engine;
+
+/// Raises an alarm, or counts it up.
+pub(crate) async fn raise(engine: &Engine, code: &str, detail: &str) {
+    let inner = &engine.inner;
+    metrics::gauge!("carillon_alarm", "code" => code.to_owned()).set(1.0);
+    match inner.store.raise_alarm(inner.tenant_key(), code, detail).await {
+        Ok(true) => tracing::error!(code, detail, "alarm"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(code, detail, %error, "alarm, and it cannot be kept"),
+    }
+}
+
+/// Ends an alarm, if it is open.
+pub(crate) async fn clear(engine: &Engine, code: &str) {
+    let inner = &engine.inner;
+    metrics::gauge!("carillon_alarm", "code" => code.to_owned()).set(0.0);
+    match inner.store.clear_alarm(inner.tenant_key(), code).await {
+        Ok(true) => tracing::info!(code, "alarm ended"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(code, %error, "an alarm's end cannot be kept"),
+    }
+}

@@ -1,0 +1,384 @@
+//! Carries one claimed segment: loads its due rows, takes the last look at each, sends with many requests in flight, and
+//! hands every outcome to the settler as it comes. Row by row the look can only narrow what was planned.
+
+use crate::candidates::{Setting, Subject, subjects, vanished};
+use crate::cards::Card;
+use crate::deliver::LEASE;
+use crate::{Engine, alarms};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use model::channel::Boxed;
+use model::delivery::{Look, Step};
+use model::directory::Environment;
+use model::policy::{PolicySnapshot, Terms};
+use model::{
+    Address, Channel, DeliveryId, DeviceKey, Facts, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State, Timestamp,
+};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Attempt, Claim, DueRow, FactsDepth, Loaded, RegistrationFacts, Retirement, Settle, Settlement};
+
+/// A row on the wire: which of the segment's rows, what is true of it, and which registration it went to.
+struct Flight {
+    row: usize,
+    facts: Facts,
+    sent_to: Option<(RegistrationKey, i64)>,
+}
+
+struct Carrier<'a> {
+    engine: &'a Engine,
+    channel: &'a dyn Channel,
+    claim: &'a Claim,
+    card: &'a Card,
+    received: HashSet<DeviceKey>,
+    capped: HashSet<PersonKey>,
+    policy: Arc<PolicySnapshot>,
+    terms: Terms,
+    renewed: Timestamp,
+    accepted: u64,
+    failed: u64,
+}
+
+/// Carries a segment to its end, and releases it.
+pub(crate) async fn segment(engine: Engine, channel: Arc<dyn Channel>, claim: Claim) {
+    engine.inner.settler.claimed(claim.segment);
+    let not_before = match carry(&engine, channel.as_ref(), &claim).await {
+        Ok(not_before) => not_before,
+        Err(refusal) => {
+            tracing::error!(%refusal, channel = %claim.channel, "a segment cannot be carried now");
+            engine.now().plus(Duration::from_secs(1))
+        }
+    };
+    engine.inner.settler.put(Settle::Release { segment: claim.segment, generation: claim.generation, not_before }).await;
+}
+
+async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim) -> crate::Result<Timestamp> {
+    let inner = &engine.inner;
+    let card = engine.card(claim.event).await?;
+    let policy = inner.standing.policy();
+    let depth = FactsDepth {
+        timezones: policy.quiet_hours().is_some(),
+        mailboxes: claim.channel.service().is_none(),
+        addresses: claim.channel.service(),
+    };
+    let loaded = inner.store.load(claim.clone(), depth).await.map_err(|e| crate::refusal("segment", e))?;
+    let received = received(engine, claim, &loaded).await?;
+    let terms = policy.terms(card.kind.email);
+    let mut carrier = Carrier {
+        engine,
+        channel,
+        claim,
+        card: &card,
+        received,
+        capped: HashSet::new(),
+        policy,
+        terms,
+        renewed: engine.now(),
+        accepted: 0,
+        failed: 0,
+    };
+    carrier.carry_rows(&loaded).await;
+    carrier.count();
+    Ok(inner.pauses.until(claim.channel, engine.now()).unwrap_or_else(|| engine.now()))
+}
+
+/// Devices that confirmed the event in the open app: asked only for those that hold a stream, or did when the row was held.
+async fn received(engine: &Engine, claim: &Claim, loaded: &Loaded) -> crate::Result<HashSet<DeviceKey>> {
+    let presence = &engine.inner.presence;
+    let asked: Vec<DeviceKey> = loaded
+        .rows
+        .iter()
+        .filter_map(|row| row.device.filter(|d| row.reason == Reason::ShownInApp || presence.is_here(*d)))
+        .collect();
+    if asked.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let received = engine.inner.store.received(claim.event, asked).await.map_err(|e| crate::refusal("receipt", e))?;
+    Ok(received.into_iter().collect())
+}
+
+type OnTheWire = FuturesUnordered<Boxed<'static, (Flight, Outcome)>>;
+
+impl Carrier<'_> {
+    async fn carry_rows(&mut self, loaded: &Loaded) {
+        let mut wire: OnTheWire = FuturesUnordered::new();
+        let mut people = subjects(&loaded.facts).peekable();
+        for (index, row) in loaded.rows.iter().enumerate() {
+            while people.peek().is_some_and(|s| s.person.key < row.person) {
+                people.next();
+            }
+            let subject = people.peek().filter(|s| s.person.key == row.person).copied();
+            if self.engine.inner.stop.is_cancelled() || self.engine.inner.settler.is_lost(self.claim.segment) {
+                break;
+            }
+            self.carry_row(index, row, subject, loaded, &mut wire).await;
+        }
+        while let Some((flight, outcome)) = wire.next().await {
+            self.settle(&loaded.rows[flight.row], flight, outcome).await;
+        }
+    }
+
+    /// Brings one row to rest or onto the wire.
+    async fn carry_row(&mut self, index: usize, row: &DueRow, subject: Option<Subject<'_>>, loaded: &Loaded, wire: &mut OnTheWire) {
+        loop {
+            let (look, facts, registration) = self.look(row, subject);
+            match look {
+                Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, facts, None, None).await,
+                Look::Hold(until, reason) => return self.put(row, (State::Held, reason), until, facts, None, None).await,
+                Look::Send => {}
+            }
+            if let Some(outcome) = self.engine.inner.pauses.outcome(self.claim.channel, self.engine.now()) {
+                return self.give_up(row, facts, &outcome).await;
+            }
+            let slot = match self.reserve(loaded, wire).await {
+                Ok(slot) => slot,
+                Err(outcome) => {
+                    self.trouble(&outcome).await;
+                    let flight = Flight { row: index, facts, sent_to: None };
+                    return self.settle(row, flight, outcome).await;
+                }
+            };
+            let flight = Flight { row: index, facts, sent_to: registration.map(|r| (r.key, r.version)) };
+            let Some(flying) = self.hand_over(slot, row, subject, registration, flight) else { continue };
+            wire.push(flying);
+            return;
+        }
+    }
+
+    /// Waits for room while outcomes of earlier rows come in.
+    async fn reserve(&mut self, loaded: &Loaded, wire: &mut OnTheWire) -> Result<Box<dyn Slot>, Outcome> {
+        let channel = self.channel;
+        let mut room = channel.reserve(self.claim.lane);
+        loop {
+            let renewal = tokio::time::sleep(LEASE / 4);
+            tokio::select! {
+                biased;
+                Some((flight, outcome)) = wire.next(), if !wire.is_empty() => self.settle(&loaded.rows[flight.row], flight, outcome).await,
+                slot = &mut room => return slot,
+                () = renewal => self.renew().await,
+            }
+            if self.engine.now().since(self.renewed) > LEASE / 4 {
+                self.renew().await;
+            }
+        }
+    }
+
+    async fn renew(&mut self) {
+        self.renewed = self.engine.now();
+        let until = self.renewed.plus(LEASE);
+        let claims = vec![(self.claim.segment, self.claim.generation)];
+        if let Err(error) = self.engine.inner.store.renew(claims, until).await {
+            tracing::warn!(%error, "a claim cannot be renewed");
+        }
+    }
+
+    /// Hands a letter over, under the gate: `None` when the policy moved since the look, which is then taken again.
+    fn hand_over(
+        &self,
+        slot: Box<dyn Slot>,
+        row: &DueRow,
+        subject: Option<Subject<'_>>,
+        registration: Option<&RegistrationFacts>,
+        flight: Flight,
+    ) -> Option<Boxed<'static, (Flight, Outcome)>> {
+        let inner = &self.engine.inner;
+        let locale = subject?.person.locale;
+        let content = self.card.rendered(inner, self.channel, locale)?;
+        let address = address(subject?, registration)?;
+        let letter = Letter {
+            wire: self.id(row).wire(),
+            address,
+            content: &content,
+            urgency: self.card.event.urgency,
+            expires_at: self.card.event.expires_at,
+            now: self.engine.now(),
+            collapse_key: &self.card.collapse_key,
+        };
+        let _gate = inner.standing.gate();
+        if inner.standing.version() != self.policy.version || inner.cancelled.read().contains(&self.claim.event) {
+            return None;
+        }
+        let answer = slot.send(&letter);
+        Some(Box::pin(async move { (flight, answer.await) }))
+    }
+
+    /// The last look at one row: cancelled, live audience, then a fresh decision from today's policy and facts.
+    fn look<'s>(&mut self, row: &DueRow, subject: Option<Subject<'s>>) -> (Look, Facts, Option<&'s RegistrationFacts>) {
+        let inner = &self.engine.inner;
+        let now = self.engine.now();
+        if inner.standing.version() != self.policy.version {
+            self.policy = inner.standing.policy();
+            self.terms = self.policy.terms(self.card.kind.email);
+        }
+        let end = |state, reason| (Look::End(state, reason), row.facts, None);
+        if self.card.event.state == model::event::EventState::Cancelled || inner.cancelled.read().contains(&self.claim.event) {
+            return end(State::Cancelled, Reason::Cancelled);
+        }
+        if now >= self.card.event.expires_at || self.card.content.is_none() {
+            return end(State::Expired, Reason::Expired);
+        }
+        let Some(subject) = subject else { return end(State::Suppressed, Reason::PersonInactive) };
+        if !self.card.still_addressed(inner, row.person) {
+            return (Look::End(State::Suppressed, Reason::LeftAudience), row.facts.with(Facts::IN_AUDIENCE, false), None);
+        }
+        let setting = Setting {
+            terms: &self.terms,
+            urgency: self.card.event.urgency,
+            push: self.card.kind.push,
+            configured: &inner.configured,
+            quiet: self.policy.quiet_hours(),
+            capped: &self.capped,
+            now,
+            expires_at: self.card.event.expires_at,
+        };
+        let quiet_until = setting.quiet_until(subject.person);
+        let Some(service) = self.claim.channel.service() else {
+            let facts = setting.mail_facts(subject.person, row.facts).with(Facts::HAS_EMAIL, subject.person.mailbox.is_some());
+            let fresh = setting.rule(self.claim.channel, None, None, facts, None).decision;
+            return (model::delivery::last_look(self.card.event.expires_at, &fresh, now), facts, None);
+        };
+        let device = subject.devices.iter().find(|d| Some(d.key) == row.device);
+        let registration = subject.registrations.iter().find(|r| Some(r.key) == row.registration);
+        if let Some(reason) = vanished(device, registration.is_some_and(|r| r.address.is_some())) {
+            return end(State::Suppressed, reason);
+        }
+        let device = device.expect("a row whose device vanished has ended");
+        let waited = row.reason == Reason::ShownInApp;
+        let facts = setting
+            .push_facts(subject.person, device, registration, service, quiet_until.is_some())
+            .with(Facts::OTHER_REGISTRATION, row.facts.has(Facts::OTHER_REGISTRATION))
+            .with(Facts::RECEIVED_IN_APP, self.received.contains(&device.key))
+            .with(Facts::STREAM_OPEN, !waited && inner.presence.is_here(device.key));
+        let fresh = setting.rule(self.claim.channel, row.device, row.registration, facts, quiet_until).decision;
+        (model::delivery::last_look(self.card.event.expires_at, &fresh, now), facts, registration)
+    }
+
+    /// What an outcome makes of a row.
+    async fn settle(&mut self, row: &DueRow, flight: Flight, outcome: Outcome) {
+        if outcome.cause().is_some_and(|c| c.whole_channel) || matches!(outcome, Outcome::OurFault(_)) {
+            self.trouble(&outcome).await;
+        } else if self.engine.inner.pauses.works(self.claim.channel) {
+            alarms::clear(self.engine, &format!("{}_unavailable", self.claim.channel)).await;
+            if outcome == Outcome::Accepted {
+                alarms::clear(self.engine, &format!("{}_our_fault", self.claim.channel)).await;
+            }
+        }
+        let now = self.engine.now();
+        let number = row.attempts.saturating_add(1);
+        let step = model::delivery::settle(&outcome, number, self.card.event.expires_at, now, self.chance(row));
+        let cause = outcome.cause();
+        let attempt = Attempt {
+            number,
+            at: now,
+            outcome: outcome.word().to_owned(),
+            code: cause.map(|c| c.code.to_string()).unwrap_or_default(),
+            status: cause.map_or(0, |c| c.status),
+        };
+        let retire = match (&outcome, flight.sent_to) {
+            (Outcome::AddressGone(cause), Some((registration, version))) => {
+                Some(Retirement { registration, version, code: cause.code.to_string(), gone_since: cause.gone_since })
+            }
+            _ => None,
+        };
+        if outcome == Outcome::Accepted { self.accepted += 1 } else { self.failed += 1 }
+        let (state, due) = rest(step);
+        self.put(row, state, due, flight.facts, Some(attempt), retire).await;
+    }
+
+    /// A row that is not even tried, because the whole channel rests: it waits as long as if it had been.
+    async fn give_up(&mut self, row: &DueRow, facts: Facts, outcome: &Outcome) {
+        let now = self.engine.now();
+        let number = row.attempts.saturating_add(1);
+        let step = model::delivery::settle(outcome, number, self.card.event.expires_at, now, self.chance(row));
+        let (state, due) = rest(step);
+        self.put(row, state, due, facts, None, None).await;
+    }
+
+    /// Trouble that concerns the whole channel, or a fault of ours.
+    async fn trouble(&self, outcome: &Outcome) {
+        let (kind, now) = (self.claim.channel, self.engine.now());
+        let Some(cause) = outcome.cause() else { return };
+        let ours = matches!(outcome, Outcome::OurFault(_));
+        let strikes = if cause.whole_channel { self.engine.inner.pauses.strike(kind, outcome, now) } else { Some(1) };
+        match strikes {
+            Some(_) if ours => {
+                let detail = format!("{kind} refuses what we send: {} ({}); check [channels.{kind}] key, ids, topic and clock", cause.code, cause.status);
+                alarms::raise(self.engine, &format!("{kind}_our_fault"), &detail).await;
+            }
+            Some(3..) => {
+                let detail = format!("{kind} cannot be reached or is busy: {} ({}); what waits goes out when it answers", cause.code, cause.status);
+                alarms::raise(self.engine, &format!("{kind}_unavailable"), &detail).await;
+            }
+            _ => {}
+        }
+    }
+
+    async fn put(
+        &self,
+        row: &DueRow,
+        now: (State, Reason),
+        due: Timestamp,
+        facts: Facts,
+        attempt: Option<Attempt>,
+        retire: Option<Retirement>,
+    ) {
+        let log_push =
+            now.0 == State::Accepted && self.claim.channel.service().is_some() && self.policy.frequency_cap().is_some();
+        let settlement = Settlement {
+            segment: self.claim.segment,
+            generation: self.claim.generation,
+            id: self.id(row),
+            channel: self.claim.channel,
+            was: (row.state, row.reason),
+            now,
+            due: if now.0.is_final() { self.engine.now() } else { due },
+            facts,
+            attempt,
+            retire,
+            policy_version: self.policy.version,
+            log_push,
+        };
+        self.engine.inner.settler.put(Settle::Row(Box::new(settlement))).await;
+    }
+
+    fn id(&self, row: &DueRow) -> DeliveryId {
+        DeliveryId { event: self.claim.event, person: row.person, seq: row.seq }
+    }
+
+    /// Jitter in 0..1000, different for each row and try.
+    fn chance(&self, row: &DueRow) -> u16 {
+        let mixed = (u64::from(row.person.0) << 20 ^ u64::from(row.seq) << 8 ^ u64::from(row.attempts)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        u16::try_from((mixed >> 40) % 1000).expect("a remainder of 1000 fits")
+    }
+
+    fn count(&self) {
+        let channel = self.claim.channel.word();
+        metrics::counter!("carillon_attempts_total", "channel" => channel, "outcome" => "accepted").increment(self.accepted);
+        metrics::counter!("carillon_attempts_total", "channel" => channel, "outcome" => "not_accepted").increment(self.failed);
+    }
+}
+
+fn rest(step: Step) -> ((State, Reason), Timestamp) {
+    match step {
+        Step::End(state, reason) => ((state, reason), Timestamp::NEVER),
+        Step::Retry(due, reason) => ((State::Held, reason), due),
+    }
+}
+
+fn address<'s>(subject: Subject<'s>, registration: Option<&'s RegistrationFacts>) -> Option<Address<'s>> {
+    match registration {
+        Some(registration) => {
+            let address = registration.address.as_deref()?;
+            Some(Address::Registration {
+                token: &address.token,
+                app: &address.app,
+                sandbox: address.environment == Environment::Sandbox,
+            })
+        }
+        None => {
+            let (email, name) = subject.person.mailbox.as_deref()?;
+            Some(Address::Mailbox { email, name })
+        }
+    }
+}

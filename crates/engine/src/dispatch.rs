@@ -1,0 +1,188 @@
+//! Plans accepted events: walks the frozen audience in pages, loads facts, asks `decide` for each person and address, and
+//! commits rows in segments. The first segment is on the wire while the last is not yet planned. A crash repeats at most
+//! the page that was not committed.
+
+use crate::Engine;
+use crate::candidates::{Setting, subjects};
+use crate::inbox::Reached;
+use model::policy::PolicySnapshot;
+use model::source::EventTypeDeclaration;
+use model::{DeviceKey, EventKey, Lane, PersonKey, Timestamp, Urgency};
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{EventRow, FactsDepth, PagePlan, PlannedRow};
+use tokio::sync::Semaphore;
+
+/// People of one page: their rows make one segment a channel, and one short transaction.
+pub(crate) const PAGE_PEOPLE: u32 = 500;
+/// Events planned side by side; the urgent ones begin first.
+const AT_ONCE: usize = 4;
+/// Events looked at in one round.
+const ROUND: u32 = 64;
+/// A bell may be lost in a crash; this bounds the lateness.
+const POLL: Duration = Duration::from_secs(1);
+/// Wait before a plan that failed is taken up again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// An event to at most this many people takes the urgent lane.
+pub(crate) const SMALL: u64 = 100;
+
+/// The loop.
+pub(crate) async fn run(engine: Engine) {
+    let inner = &engine.inner;
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let running: Arc<Mutex<HashSet<EventKey>>> = Arc::default();
+    let mut bell = inner.accepted.bell();
+    loop {
+        bell.borrow_and_update();
+        let (events, next) = inner.store.unplanned(ROUND).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "accepted events cannot be read");
+            (Vec::new(), None)
+        });
+        for event in events {
+            if !running.lock().insert(event.key) {
+                continue;
+            }
+            let permit = tokio::select! {
+                () = inner.stop.cancelled() => return,
+                permit = room.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
+            };
+            let (engine, running) = (engine.clone(), running.clone());
+            inner.tasks.spawn(async move {
+                let key = event.key;
+                if let Err(refusal) = plan_event(&engine, event).await {
+                    tracing::error!(event = %key, %refusal, "an event cannot be planned now");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                running.lock().remove(&key);
+                drop(permit);
+                engine.inner.accepted.notify_one();
+            });
+        }
+        let nap = next.map_or(POLL, |at| at.since(engine.now()).min(POLL)).max(Duration::from_millis(1));
+        tokio::select! {
+            () = inner.stop.cancelled() => return,
+            _ = bell.changed() => {}
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+}
+
+async fn plan_event(engine: &Engine, event: EventRow) -> crate::Result<()> {
+    let wrong = |e| crate::refusal("event", e);
+    let inner = &engine.inner;
+    let card = engine.keep_card(event);
+    let event = &card.event;
+    let lane = if event.recipients <= SMALL { Lane::Urgent } else { Lane::Bulk };
+    let spec = Spec { kind: card.kind, urgency: event.urgency, expires_at: event.expires_at, devices: &event.addressed.devices };
+    let mut cursor = event.cursor;
+    let fresh = cursor == PersonKey(0);
+    let mut page = next_page(engine, event.key, cursor).await?;
+    if fresh {
+        show(engine, event).await?;
+    }
+    loop {
+        if inner.stop.is_cancelled() || inner.cancelled.read().contains(&event.key) {
+            return Ok(());
+        }
+        let last = page.people.len() < PAGE_PEOPLE as usize;
+        cursor = page.people.last().copied().unwrap_or(cursor);
+        let (rows, policy_version) = rows(engine, &spec, page).await?;
+        let plan = PagePlan { event: event.key, rows, policy_version, lane, cursor, last, claim: None };
+        if last {
+            inner.store.plan(plan).await.map_err(wrong)?;
+            inner.planned.notify_one();
+            return Ok(());
+        }
+        let (planned, following) = tokio::join!(inner.store.plan(plan), next_page(engine, event.key, cursor));
+        planned.map_err(wrong)?;
+        inner.planned.notify_one();
+        page = following?;
+    }
+}
+
+/// Shows the event in the open apps of its audience; read at once, so that apps have it before pushes go.
+async fn show(engine: &Engine, event: &EventRow) -> crate::Result<()> {
+    if engine.inner.streams.count() == 0 {
+        return Ok(());
+    }
+    let (mut audience, mut by_device_only, mut after) = (RoaringBitmap::new(), RoaringBitmap::new(), None);
+    loop {
+        let most = 100_000;
+        let (people, by_device) =
+            engine.inner.store.audience_page(event.key, after, most).await.map_err(|e| crate::refusal("event", e))?;
+        audience.extend(people.iter().map(|p| p.0));
+        by_device_only.extend(by_device.iter().map(|p| p.0));
+        after = people.last().copied();
+        if people.len() < most as usize {
+            break;
+        }
+    }
+    engine.publish(event, &Reached { audience: &audience, by_device_only: &by_device_only });
+    Ok(())
+}
+
+/// A page of people to be planned, with those of them who were addressed through devices only.
+pub(crate) struct People {
+    pub people: Arc<[PersonKey]>,
+    pub by_device: HashSet<PersonKey>,
+}
+
+async fn next_page(engine: &Engine, event: EventKey, after: PersonKey) -> crate::Result<People> {
+    let after = (after != PersonKey(0)).then_some(after);
+    let (people, by_device) =
+        engine.inner.store.audience_page(event, after, PAGE_PEOPLE).await.map_err(|e| crate::refusal("event", e))?;
+    Ok(People { people: people.into(), by_device: by_device.into_iter().collect() })
+}
+
+/// What planning needs of an event.
+pub(crate) struct Spec<'a> {
+    pub kind: &'static EventTypeDeclaration,
+    pub urgency: Urgency,
+    pub expires_at: Timestamp,
+    pub devices: &'a [DeviceKey],
+}
+
+/// The rows of a page of people, and the version of the policy that decided them.
+pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People) -> crate::Result<(Vec<PlannedRow>, i64)> {
+    let inner = &engine.inner;
+    let policy = inner.standing.policy();
+    if page.people.is_empty() {
+        return Ok((Vec::new(), policy.version));
+    }
+    let depth = FactsDepth { timezones: policy.quiet_hours().is_some(), ..FactsDepth::default() };
+    let facts =
+        inner.store.facts(inner.tenant_key(), page.people.clone(), depth).await.map_err(|e| crate::refusal("person", e))?;
+    let capped = capped(engine, &policy, &page.people).await?;
+    let terms = policy.terms(spec.kind.email);
+    let setting = Setting {
+        terms: &terms,
+        urgency: spec.urgency,
+        push: spec.kind.push,
+        configured: &inner.configured,
+        quiet: policy.quiet_hours(),
+        capped: &capped,
+        now: engine.now(),
+        expires_at: spec.expires_at,
+    };
+    let mut rows = Vec::with_capacity(page.people.len() * 2);
+    let mut candidates = Vec::new();
+    for subject in subjects(&facts) {
+        let only = page.by_device.contains(&subject.person.key).then_some(spec.devices);
+        setting.candidates(subject, only, &mut candidates);
+        setting.rows(subject.person.key, &candidates, &mut rows);
+    }
+    Ok((rows, policy.version))
+}
+
+/// People of a page who have had as many pushes as the policy allows.
+pub(crate) async fn capped(engine: &Engine, policy: &PolicySnapshot, people: &[PersonKey]) -> crate::Result<HashSet<PersonKey>> {
+    let Some((most, window)) = policy.frequency_cap() else { return Ok(HashSet::new()) };
+    let inner = &engine.inner;
+    let since = engine.now().minus(window);
+    let recent =
+        inner.store.recent_pushes(inner.tenant_key(), people.to_vec(), since).await.map_err(|e| crate::refusal("person", e))?;
+    Ok(recent.into_iter().filter(|(_, count)| *count >= most).map(|(person, _)| person).collect())
+}

@@ -1,0 +1,312 @@
+//! The inbox: what a person has, computed when it is read, and streamed to open apps as it comes. Only what the person did
+//! with it (opened, dismissed) is stored.
+
+use crate::notifications::Page;
+use crate::parts::Inner;
+use crate::presence::Here;
+use crate::{Engine, cards};
+use model::roles::Actor;
+use model::{DeviceKey, PersonKey, Refusal, Timestamp, Urgency};
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use store::{EventRow, InboxItem};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Things that may wait in one stream. A reader this far behind is cut off; it resumes with the last id that it saw.
+const STREAM_QUEUE: usize = 64;
+/// Things replayed at once when a stream resumes; the rest follows in further pages.
+const REPLAY_PAGE: u32 = 200;
+
+/// What a device asks of its inbox.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InboxQuery {
+    /// How many, 1–500.
+    pub limit: Option<u32>,
+    /// Where to go on.
+    pub cursor: Option<String>,
+    /// Dismissed ones too.
+    #[serde(default)]
+    pub dismissed: bool,
+}
+
+/// One thing in an inbox.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct InboxView {
+    /// Its place in the order, growing; the id in streams.
+    pub seq: i64,
+    pub event_id: Uuid,
+    pub kind: String,
+    /// `null` once erased.
+    pub title: Option<String>,
+    pub body: Option<String>,
+    pub private: bool,
+    pub urgency: Urgency,
+    pub sent_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub opened_at: Option<Timestamp>,
+    pub dismissed_at: Option<Timestamp>,
+}
+
+/// What comes through an open stream.
+#[derive(Clone, Debug)]
+pub enum StreamItem {
+    /// Something new.
+    Notification(Box<InboxView>),
+    /// The event was cancelled; the app takes it away.
+    Withdrawn(Uuid),
+}
+
+struct Open {
+    number: u64,
+    person: PersonKey,
+    queue: mpsc::Sender<StreamItem>,
+}
+
+/// Every open stream of this process, by device.
+#[derive(Default)]
+pub struct Streams {
+    open: Mutex<HashMap<DeviceKey, Vec<Open>>>,
+    next: AtomicU64,
+}
+
+/// One device's open stream. Dropping it closes it.
+pub struct InboxStream {
+    replay: std::collections::VecDeque<InboxView>,
+    queue: mpsc::Receiver<StreamItem>,
+    /// The newest place that was given out; what comes again below it is left out.
+    seen: i64,
+    number: u64,
+    device: DeviceKey,
+    engine: Engine,
+    _here: Here,
+}
+
+impl InboxStream {
+    /// The next item; `None` when the stream has ended.
+    pub async fn next(&mut self) -> Option<StreamItem> {
+        if let Some(view) = self.replay.pop_front() {
+            self.seen = self.seen.max(view.seq);
+            return Some(StreamItem::Notification(Box::new(view)));
+        }
+        loop {
+            match self.queue.recv().await? {
+                StreamItem::Notification(view) if view.seq <= self.seen => {}
+                StreamItem::Notification(view) => {
+                    self.seen = view.seq;
+                    return Some(StreamItem::Notification(view));
+                }
+                withdrawn @ StreamItem::Withdrawn(_) => return Some(withdrawn),
+            }
+        }
+    }
+}
+
+impl Drop for InboxStream {
+    fn drop(&mut self) {
+        self.engine.inner.streams.leave(self.device, self.number);
+    }
+}
+
+impl Streams {
+    fn enter(&self, device: DeviceKey, person: PersonKey) -> (u64, mpsc::Receiver<StreamItem>) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (queue, taken) = mpsc::channel(STREAM_QUEUE);
+        self.open.lock().entry(device).or_default().push(Open { number, person, queue });
+        (number, taken)
+    }
+
+    fn leave(&self, device: DeviceKey, number: u64) {
+        let mut open = self.open.lock();
+        if let Some(streams) = open.get_mut(&device) {
+            streams.retain(|s| s.number != number);
+            if streams.is_empty() {
+                open.remove(&device);
+            }
+        }
+    }
+
+    /// Ends every stream of a person: they were deactivated.
+    pub fn close_person(&self, person: PersonKey) {
+        self.open.lock().retain(|_, streams| {
+            streams.retain(|s| s.person != person);
+            !streams.is_empty()
+        });
+    }
+
+    /// Ends every stream: the engine stops.
+    pub fn close(&self) {
+        self.open.lock().clear();
+    }
+
+    /// How many streams are open.
+    pub fn count(&self) -> usize {
+        self.open.lock().values().map(Vec::len).sum()
+    }
+
+    /// Sends to every open stream that `concerns` names. One that does not keep up is cut off and resumes later.
+    fn send(&self, concerns: impl Fn(DeviceKey, PersonKey) -> bool, item: &StreamItem) -> usize {
+        let mut sent = 0;
+        self.open.lock().retain(|device, streams| {
+            streams.retain(|stream| {
+                if !concerns(*device, stream.person) {
+                    return true;
+                }
+                sent += 1;
+                stream.queue.try_send(item.clone()).is_ok()
+            });
+            !streams.is_empty()
+        });
+        sent
+    }
+}
+
+/// Whom an event concerns: its audience, and those of it who were addressed by certain devices only.
+pub(crate) struct Reached<'a> {
+    pub audience: &'a RoaringBitmap,
+    pub by_device_only: &'a RoaringBitmap,
+}
+
+impl Engine {
+    /// Shows an event in every open app of its audience.
+    pub(crate) fn publish(&self, event: &EventRow, reached: &Reached<'_>) {
+        let inner = &self.inner;
+        let Some(seq) = event.inbox_seq else { return };
+        if !inner.event_type(&event.kind).is_some_and(|(_, t)| t.inbox) || inner.streams.count() == 0 {
+            return;
+        }
+        let item = InboxItem { seq, event: event.clone(), opened_at: None, dismissed_at: None };
+        let item = StreamItem::Notification(Box::new(view(inner, &item)));
+        let sent = inner.streams.send(
+            |device, person| {
+                reached.audience.contains(person.0)
+                    && (!reached.by_device_only.contains(person.0) || event.addressed.devices.contains(&device))
+            },
+            &item,
+        );
+        metrics::counter!("carillon_stream_items_total").increment(sent as u64);
+    }
+
+    /// Takes a cancelled event away from every open app.
+    pub(crate) fn withdraw(&self, event: Uuid) {
+        self.inner.streams.send(|_, _| true, &StreamItem::Withdrawn(event));
+    }
+
+    /// A device's inbox, newest first.
+    ///
+    /// # Errors
+    /// `forbidden` unless the actor is a device; a wrong cursor or limit; what the store says.
+    pub async fn device_inbox(&self, actor: &Actor, query: InboxQuery) -> crate::Result<Page<InboxView>> {
+        let (device, owner) = self.own_device(actor)?;
+        let limit = page_limit(query.limit)?;
+        let before = query.cursor.as_deref().map(|c| number_cursor(c)).transpose()?;
+        let inner = &self.inner;
+        let items = inner
+            .store
+            .inbox(inner.tenant_key(), owner, Some(device), before, limit + 1, query.dismissed)
+            .await
+            .map_err(|e| crate::refusal("inbox", e))?;
+        let more = items.len() > limit as usize;
+        let items: Vec<InboxView> = items.iter().take(limit as usize).map(|item| view(inner, item)).collect();
+        let next_cursor = items.last().filter(|_| more).map(|last| last.seq.to_string());
+        Ok(Page { items, next_cursor })
+    }
+
+    /// Opens a device's stream. With `last_event_id`, it begins with what came since; without, with what comes next.
+    ///
+    /// # Errors
+    /// As [`Engine::device_inbox`].
+    pub async fn open_stream(&self, actor: &Actor, last_event_id: Option<i64>) -> crate::Result<InboxStream> {
+        let (device, owner) = self.own_device(actor)?;
+        let inner = &self.inner;
+        let wrong = |e| crate::refusal("inbox", e);
+        // Enter first, read then: nothing falls between; what comes twice is left out by its place.
+        let here = inner.presence.enter(device);
+        let (number, queue) = inner.streams.enter(device, owner);
+        let mut stream = InboxStream {
+            replay: std::collections::VecDeque::new(),
+            queue,
+            seen: last_event_id.unwrap_or(i64::MIN),
+            number,
+            device,
+            engine: self.clone(),
+            _here: here,
+        };
+        let Some(mut after) = last_event_id else { return Ok(stream) };
+        loop {
+            let page =
+                inner.store.inbox_since(inner.tenant_key(), owner, Some(device), after, REPLAY_PAGE).await.map_err(wrong)?;
+            let Some(last) = page.last() else { return Ok(stream) };
+            after = last.seq;
+            let full = page.len() == REPLAY_PAGE as usize;
+            stream.replay.extend(page.iter().map(|item| view(inner, item)));
+            if !full {
+                return Ok(stream);
+            }
+        }
+    }
+}
+
+/// A page's size, or what is wrong with it.
+pub(crate) fn page_limit(limit: Option<u32>) -> crate::Result<u32> {
+    match limit {
+        None => Ok(Engine::PAGE_USUAL),
+        Some(n) if (1..=Engine::PAGE_MOST).contains(&n) => Ok(n),
+        Some(n) => Err(Refusal::field("limit", format!("{n} is not a number from 1 to {}", Engine::PAGE_MOST))),
+    }
+}
+
+/// A cursor that is a number.
+pub(crate) fn number_cursor<T: std::str::FromStr>(cursor: &str) -> crate::Result<T> {
+    cursor.parse().map_err(|_| Refusal::field("cursor", "it is not one that this list gave out; leave it out to begin anew"))
+}
+
+fn view(inner: &Inner, item: &InboxItem) -> InboxView {
+    let content = cards::content(inner, &item.event);
+    let (title, body) = content.map_or((None, None), |c| (Some(c.title), Some(c.body)));
+    InboxView {
+        seq: item.seq,
+        event_id: item.event.id,
+        kind: item.event.kind.clone(),
+        title,
+        body,
+        private: item.event.private,
+        urgency: item.event.urgency,
+        sent_at: item.event.due_at,
+        expires_at: item.event.expires_at,
+        opened_at: item.opened_at,
+        dismissed_at: item.dismissed_at,
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_does_not_keep_up_is_cut_off() {
+        let streams = Streams::default();
+        let (_, mut queue) = streams.enter(DeviceKey(1), PersonKey(1));
+        for _ in 0..=STREAM_QUEUE {
+            streams.send(|_, _| true, &StreamItem::Withdrawn(Uuid::nil()));
+        }
+        assert_eq!(streams.count(), 0);
+        assert!(queue.try_recv().is_ok(), "what was queued is still read");
+    }
+
+    #[test]
+    fn a_persons_streams_end_together_and_others_stay() {
+        let streams = Streams::default();
+        let (_, _a) = streams.enter(DeviceKey(1), PersonKey(1));
+        let (_, _b) = streams.enter(DeviceKey(2), PersonKey(2));
+        streams.close_person(PersonKey(1));
+        assert_eq!(streams.count(), 1);
+    }
+}

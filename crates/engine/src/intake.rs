@@ -1,0 +1,258 @@
+//! Intake: takes a draft, and either refuses it whole or has it durable before it answers: event, audience, limit counts
+//! and idempotency key in one transaction. A small event is decided, planned and claimed in that same transaction: that
+//! is the urgent path.
+
+use crate::addressing::{Order, Resolved, sending_right, takes};
+use crate::admin::scope::Sight;
+use crate::cards::sealing_context;
+use crate::dispatch::{self, People, SMALL, Spec};
+use crate::inbox::Reached;
+use crate::notifications::{NotificationDraft, NotificationView, ResendOnly};
+use crate::{Engine, Repeat, deliver};
+use model::event::EventState;
+use model::roles::Actor;
+use model::source::EventTypeDeclaration;
+use model::{Lane, PersonKey, Refusal, RefusalKind};
+use serde_json::Value;
+use std::sync::Arc;
+use store::{Acceptance, Accepted, Answer, EventRow, Lease, NewEvent, Once, PagePlan, Text};
+use uuid::Uuid;
+
+/// The kind of event that administrators write.
+const CUSTOM: &str = "custom.notification";
+/// Most rows of the urgent path; more of them go through dispatch.
+const URGENT_ROWS: usize = 400;
+
+/// Who asks, for the record.
+fn asker(actor: &Actor) -> crate::Result<(Uuid, String)> {
+    match actor {
+        Actor::Admin { token, name, .. } => Ok((*token, name.clone())),
+        Actor::Device { .. } => Err(Refusal::forbidden("a device cannot do this; use an administrator's token")),
+    }
+}
+
+impl Engine {
+    /// Accepts a custom notification. When this answers, no crash loses it.
+    ///
+    /// # Errors
+    /// Every fault of the draft; `forbidden`; `over_limit`; what the store says. Then nothing was accepted.
+    pub async fn send(&self, actor: &Actor, draft: NotificationDraft, repeat: Option<Repeat>) -> crate::Result<NotificationView> {
+        let started = std::time::Instant::now();
+        let kind = self.custom()?;
+        let order = self.order(actor, &draft, kind.expiry).await?;
+        let view = self.accept(actor, kind, order, None, repeat).await?;
+        metrics::histogram!("carillon_accept_seconds").record(started.elapsed().as_secs_f64());
+        Ok(view)
+    }
+
+    fn custom(&self) -> crate::Result<&'static EventTypeDeclaration> {
+        let kind = self.inner.event_type(CUSTOM).map(|(_, kind)| kind);
+        kind.ok_or_else(|| Refusal::not_found("event type", CUSTOM))
+    }
+
+    /// Sends a notification again, to its whole audience as it is now, or to part of the first one's.
+    ///
+    /// # Errors
+    /// As [`Engine::send`]; `text_erased` when there is nothing left to send; `nobody_left` when the part is empty.
+    pub async fn resend(&self, actor: &Actor, id: Uuid, only: Option<ResendOnly>, repeat: Option<Repeat>) -> crate::Result<NotificationView> {
+        let event = self.notification_row(id).await?;
+        let sight = self.may_stop_or_repeat(actor, &event)?;
+        let content = crate::cards::content(&self.inner, &event).ok_or_else(|| {
+            Refusal::new(RefusalKind::Conflict, "text_erased", "the text was erased (retention.days); write the notification anew")
+        })?;
+        let Resolved { addressed, mut audience, mut by_device_only, directory_version } =
+            self.resolve_audience(&sight, event.addressed.clone()).await?;
+        let wrong = |e| crate::refusal("notification", e);
+        let part = match only {
+            None => None,
+            Some(ResendOnly::Failed) => Some(self.inner.store.failed_people(event.key).await.map_err(wrong)?),
+            Some(ResendOnly::Unopened) => Some(self.inner.store.unopened_people(event.key).await.map_err(wrong)?),
+        };
+        if let Some(part) = part {
+            if part.is_empty() {
+                return Err(Refusal::new(RefusalKind::Conflict, "nobody_left", "nobody is left to send it to again"));
+            }
+            by_device_only &= &part;
+            audience = part;
+        }
+        let now = self.now();
+        let policy = self.inner.standing.policy();
+        let order = Order {
+            title: content.title,
+            body: content.body,
+            urgency: event.urgency,
+            mode: event.mode,
+            private: event.private,
+            due_at: None,
+            expires_at: now.plus(event.expires_at.since(event.due_at)),
+            takes: takes(&addressed, &policy),
+            addressed,
+            audience,
+            by_device_only,
+            directory_version,
+        };
+        let kind = self.custom()?;
+        self.accept(actor, kind, order, Some(id), repeat).await
+    }
+
+    /// Stops a notification: what was not sent is not sent any more; open apps take it away.
+    ///
+    /// # Errors
+    /// `forbidden`; `not_found`; `already_final` when there is nothing left to stop.
+    pub async fn cancel(&self, actor: &Actor, id: Uuid) -> crate::Result<NotificationView> {
+        let event = self.notification_row(id).await?;
+        self.may_stop_or_repeat(actor, &event)?;
+        if event.state == EventState::Done {
+            return Err(Refusal::new(RefusalKind::Conflict, "already_final", "every delivery is final; there is nothing left to stop"));
+        }
+        let inner = &self.inner;
+        inner.store.cancel(inner.tenant_key(), event.key).await.map_err(|e| crate::refusal("notification", e))?;
+        // Behind the gate: after this, nothing of it starts.
+        inner.standing.closed(|| inner.cancelled.write().insert(event.key));
+        inner.planned.notify_one();
+        self.withdraw(id);
+        self.notification(actor, id).await
+    }
+
+    fn may_stop_or_repeat(&self, actor: &Actor, event: &EventRow) -> crate::Result<Sight> {
+        let to_many = !event.addressed.groups.is_empty() || !event.addressed.users.is_empty();
+        self.allow(actor, sending_right(actor, to_many))
+    }
+
+    async fn accept(
+        &self,
+        actor: &Actor,
+        kind: &'static EventTypeDeclaration,
+        order: Order,
+        resend_of: Option<Uuid>,
+        repeat: Option<Repeat>,
+    ) -> crate::Result<NotificationView> {
+        let id = Uuid::now_v7();
+        let actor = asker(actor)?;
+        let plan = self.small_plan(kind, &order).await?;
+        let planned = plan.as_ref().map(|p| p.rows.as_slice()).unwrap_or_default();
+        let mut row = self.row(id, kind, &order, &actor, resend_of);
+        let counts = crate::notifications::planned_counts(planned, row.recipients, plan.is_some());
+        if plan.as_ref().is_some_and(|p| p.rows.iter().all(|r| r.state.is_final())) {
+            row.state = EventState::Done;
+        } else if plan.is_some() {
+            row.state = EventState::Sending;
+        }
+        let mut view = self.view(&row, &counts, true).await?;
+        let once = repeat.map(|repeat| once(&actor.0, repeat, &view)).transpose()?;
+        let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), once, plan };
+        let accepted = self.inner.store.accept(self.inner.tenant_key(), acceptance).await;
+        let accepted = accepted.map_err(|e| crate::refusal("notification", e))?;
+        metrics::counter!("carillon_events_accepted_total", "kind" => kind.name).increment(1);
+        view.created_at = row.accepted_at;
+        self.set_off(row, accepted, &order);
+        Ok(view)
+    }
+
+    /// Puts an accepted event on its way.
+    fn set_off(&self, mut row: EventRow, accepted: Accepted, order: &Order) {
+        row.key = accepted.key;
+        row.inbox_seq = accepted.inbox_seq;
+        let due = order.due_at.is_none();
+        let planned = matches!(row.state, EventState::Sending | EventState::Done);
+        if due && planned {
+            self.publish(&row, &Reached { audience: &order.audience, by_device_only: &order.by_device_only });
+        }
+        if !accepted.claims.is_empty() {
+            self.keep_card(row);
+            deliver::carry_now(self, accepted.claims);
+        } else if !planned {
+            self.inner.accepted.notify_one();
+        } else {
+            self.inner.planned.notify_one();
+        }
+    }
+
+    /// The whole plan of an event that is small and due now.
+    async fn small_plan(&self, kind: &'static EventTypeDeclaration, order: &Order) -> crate::Result<Option<PagePlan>> {
+        if order.due_at.is_some() || order.audience.len() > SMALL {
+            return Ok(None);
+        }
+        let people: Arc<[PersonKey]> = order.audience.iter().map(PersonKey).collect();
+        let cursor = people.last().copied().unwrap_or_default();
+        let by_device = order.by_device_only.iter().map(PersonKey).collect();
+        let spec = Spec { kind, urgency: order.urgency, expires_at: order.expires_at, devices: &order.addressed.devices };
+        let (rows, policy_version) = dispatch::rows(self, &spec, People { people, by_device }).await?;
+        if rows.len() > URGENT_ROWS {
+            return Ok(None);
+        }
+        let claim = Some(Lease { node: self.inner.node, until: self.now().plus(deliver::LEASE) });
+        Ok(Some(PagePlan { event: model::EventKey(0), rows, policy_version, lane: Lane::Urgent, cursor, last: true, claim }))
+    }
+
+    fn row(&self, id: Uuid, kind: &EventTypeDeclaration, order: &Order, actor: &(Uuid, String), resend_of: Option<Uuid>) -> EventRow {
+        let now = self.now();
+        EventRow {
+            key: model::EventKey(0),
+            tenant: self.inner.tenant_key(),
+            id,
+            kind: kind.name.to_owned(),
+            actor: actor.clone(),
+            accepted_at: now,
+            due_at: order.due_at.unwrap_or(now),
+            expires_at: order.expires_at,
+            urgency: order.urgency,
+            mode: order.mode,
+            private: order.private,
+            state: if order.due_at.is_some() { EventState::Scheduled } else { EventState::Accepted },
+            addressed: order.addressed.clone(),
+            data: Value::Null,
+            text: Some(self.text(id, order)),
+            recipients: order.audience.len(),
+            directory_version: order.directory_version,
+            policy_version: self.inner.standing.version(),
+            cursor: PersonKey(0),
+            resend_of,
+            inbox_seq: None,
+            done_at: None,
+        }
+    }
+
+    fn text(&self, id: Uuid, order: &Order) -> Text {
+        if !order.private {
+            return Text { title: order.title.clone().into_bytes(), body: order.body.clone().into_bytes(), sealed: false };
+        }
+        let seal = |field: &str, text: &str| self.inner.keys.seal(&sealing_context(id, field), text.as_bytes());
+        Text { title: seal("title", &order.title), body: seal("body", &order.body), sealed: true }
+    }
+
+    fn new_event(&self, row: &EventRow, order: &Order) -> NewEvent {
+        NewEvent {
+            id: row.id,
+            kind: row.kind.clone(),
+            actor: row.actor.clone(),
+            due_at: order.due_at,
+            expires_at: row.expires_at,
+            urgency: row.urgency,
+            mode: row.mode,
+            private: row.private,
+            text: row.text.clone().unwrap_or_default(),
+            data: row.data.clone(),
+            addressed: row.addressed.clone(),
+            audience: order.audience.clone(),
+            by_device_only: order.by_device_only.clone(),
+            directory_version: row.directory_version,
+            resend_of: row.resend_of,
+        }
+    }
+
+    /// The row of a notification.
+    pub(crate) async fn notification_row(&self, id: Uuid) -> crate::Result<EventRow> {
+        let inner = &self.inner;
+        let row = inner.store.event_by_id(inner.tenant_key(), id).await.map_err(|e| crate::refusal("notification", e))?;
+        row.ok_or_else(|| Refusal::not_found("notification", &id.to_string()))
+    }
+}
+
+/// The answer that is kept for repeats of the request.
+fn once(token: &Uuid, repeat: Repeat, view: &NotificationView) -> crate::Result<Once> {
+    let body = serde_json::to_vec(view).map_err(|e| Refusal::unavailable(format!("the answer cannot be written: {e}")))?;
+    let location = format!("{}/{}", repeat.place, view.id);
+    let answer = Answer { request: repeat.request, status: 201, body, location };
+    Ok(Once { token: *token, key: repeat.key, request: repeat.request, answer })
+}

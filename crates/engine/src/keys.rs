@@ -1,0 +1,209 @@
+//! Keys at rest, and chance. What is sealed here (private texts, Web Push secrets) can be read only with a key that lies
+//! outside the database, and only in the place for which it was sealed: the context is part of what is authenticated, so
+//! a sealed value that is copied into another row or field does not open.
+//!
+//! Random secrets, codes and jitter come from here too: one source of chance, the operating system's.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::{digest, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::fmt;
+use zeroize::Zeroize;
+
+/// Layout of a sealed value: version, key id, nonce, ciphertext with tag.
+const VERSION: u8 = 1;
+/// Enough to tell the few keys of a rotation apart.
+const KEY_ID_BYTES: usize = 4;
+const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_LEN;
+
+/// The at-rest keys: the first seals, every one opens. So a key is rotated by putting a new one in front.
+pub struct Keys {
+    keys: Vec<Key>,
+}
+
+struct Key {
+    id: [u8; KEY_ID_BYTES],
+    cipher: LessSafeKey,
+}
+
+impl Keys {
+    /// From raw keys of 256 bits; the given bytes are wiped.
+    ///
+    /// # Panics
+    /// When the list is empty: the caller makes a key at the first start.
+    pub fn new(mut raw: Vec<[u8; 32]>) -> Keys {
+        assert!(!raw.is_empty(), "there is at least one at-rest key");
+        let keys = raw.iter().map(Key::new).collect();
+        raw.iter_mut().for_each(Zeroize::zeroize);
+        Keys { keys }
+    }
+
+    /// Seals with the first key. `context` names the place (table, row, field) and must be the same at opening.
+    pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
+        let key = &self.keys[0];
+        let mut nonce = [0; NONCE_LEN];
+        fill(&mut nonce);
+        let mut sealed = Vec::with_capacity(HEAD_BYTES + plain.len() + AES_256_GCM.tag_len());
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&key.id);
+        sealed.extend_from_slice(&nonce);
+        let mut text = plain.to_vec();
+        key.cipher
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(key.aad(context)), &mut text)
+            .expect("a text of some kilobytes is far below what AES-GCM can seal");
+        sealed.append(&mut text);
+        sealed
+    }
+
+    /// Opens what one of the keys sealed for the same context; `None` for anything else.
+    pub fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (head, text) = sealed.split_at_checked(HEAD_BYTES)?;
+        let (id, nonce) = head[1..].split_at(KEY_ID_BYTES);
+        let key = self.keys.iter().find(|key| head[0] == VERSION && key.id == id)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut text = text.to_vec();
+        let plain = key.cipher.open_in_place(nonce, Aad::from(key.aad(context)), &mut text).ok()?.len();
+        text.truncate(plain);
+        Some(text)
+    }
+}
+
+impl Key {
+    fn new(raw: &[u8; 32]) -> Key {
+        let mut id = [0; KEY_ID_BYTES];
+        id.copy_from_slice(&sha256(raw)[..KEY_ID_BYTES]);
+        let cipher = UnboundKey::new(&AES_256_GCM, raw).expect("an AES-256 key has 32 bytes");
+        Key { id, cipher: LessSafeKey::new(cipher) }
+    }
+
+    fn aad(&self, context: &str) -> Vec<u8> {
+        [&self.id, context.as_bytes()].concat()
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({})", self.keys.len())
+    }
+}
+
+fn fill(bytes: &mut [u8]) {
+    rand::fill(bytes).expect("the operating system gives random bytes");
+}
+
+/// A new bearer secret: 256 random bits in base64url behind a prefix by which leak scanners know it.
+pub fn secret() -> String {
+    let mut bytes = [0; 32];
+    fill(&mut bytes);
+    format!("car_{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// What codes are written in: no 0 and O, no 1, I and L, no U and V.
+pub const CODE_ALPHABET: &[u8] = b"23456789ABCDEFGHJKMNPQRSTWXYZ";
+/// Characters of a code: 29^12 are 58 bits, for a code that lives a day and opens one device.
+pub const CODE_CHARS: usize = 12;
+
+/// A new enrolment code for people to type: three groups of four, such as `7KQM-2WXA-9RTC`.
+pub fn code() -> String {
+    let alphabet = u32::try_from(CODE_ALPHABET.len()).expect("an alphabet is short");
+    let mut text = String::with_capacity(CODE_CHARS + 2);
+    for place in 0..CODE_CHARS {
+        if place > 0 && place % 4 == 0 {
+            text.push('-');
+        }
+        text.push(char::from(CODE_ALPHABET[chance(alphabet) as usize]));
+    }
+    text
+}
+
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    out
+}
+
+/// A number in `0..below`, each as likely as the other; 0 when `below` is 0.
+pub fn chance(below: u32) -> u32 {
+    if below < 2 {
+        return 0;
+    }
+    // Numbers above the last whole multiple are drawn again: otherwise small ones would be likelier.
+    let whole = u32::MAX - u32::MAX % below;
+    loop {
+        let mut bytes = [0; 4];
+        fill(&mut bytes);
+        let n = u32::from_le_bytes(bytes);
+        if n < whole {
+            return n % below;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn what_was_sealed_opens_in_its_place_and_nowhere_else() {
+        let keys = Keys::new(vec![[7; 32]]);
+        let sealed = keys.seal("event/1/title", b"hello");
+        assert_eq!(keys.open("event/1/title", &sealed).as_deref(), Some(&b"hello"[..]));
+        assert_eq!(keys.open("event/2/title", &sealed), None, "another row");
+        assert_eq!(keys.open("event/1/body", &sealed), None, "another field");
+        assert!(!sealed.windows(5).any(|w| w == b"hello"));
+    }
+
+    #[test]
+    fn two_seals_of_the_same_text_differ() {
+        let keys = Keys::new(vec![[7; 32]]);
+        assert_ne!(keys.seal("c", b"x"), keys.seal("c", b"x"));
+    }
+
+    #[test]
+    fn an_old_key_opens_after_a_rotation_and_the_new_one_seals() {
+        let old = Keys::new(vec![[1; 32]]).seal("c", b"x");
+        let both = Keys::new(vec![[2; 32], [1; 32]]);
+        assert_eq!(both.open("c", &old).as_deref(), Some(&b"x"[..]));
+        let fresh = both.seal("c", b"y");
+        assert_eq!(Keys::new(vec![[1; 32]]).open("c", &fresh), None);
+        assert_eq!(Keys::new(vec![[2; 32]]).open("c", &fresh).as_deref(), Some(&b"y"[..]));
+    }
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let keys = Keys::new(vec![[7; 32]]);
+        let sealed = keys.seal("c", b"hello");
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(keys.open("c", &changed), None, "byte {at}");
+        }
+        assert_eq!(keys.open("c", &sealed[..10]), None);
+        assert_eq!(keys.open("c", b""), None);
+    }
+
+    #[test]
+    fn secrets_and_codes_have_their_form_and_do_not_repeat() {
+        let secrets: HashSet<String> = (0..100).map(|_| secret()).collect();
+        assert!(secrets.len() == 100 && secrets.iter().all(|s| s.starts_with("car_") && s.len() == 47));
+        let one = code();
+        assert_eq!(one.len(), 14);
+        assert!(one.bytes().enumerate().all(|(i, b)| if i % 5 == 4 { b == b'-' } else { CODE_ALPHABET.contains(&b) }), "{one}");
+    }
+
+    #[test]
+    fn chance_reaches_every_number_and_none_beyond() {
+        let seen: HashSet<u32> = (0..1_000).map(|_| chance(5)).collect();
+        assert_eq!(seen, HashSet::from([0, 1, 2, 3, 4]));
+        assert_eq!((chance(0), chance(1)), (0, 0));
+    }
+
+    #[test]
+    fn sha256_is_the_standards() {
+        let hex: String = sha256(b"abc").iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,407 @@
+//! Custom notifications as administrators see them: what they ask for, and what they are shown. The operations stand in
+//! `intake` (send, resend, cancel), `reach` and `explain`; reading stands here.
+
+use crate::Engine;
+use crate::inbox::{number_cursor, page_limit};
+use model::event::{AudienceMode, EventState};
+use model::roles::{Actor, Permission};
+use model::{ChannelKind, DeliveryId, EventKey, PersonKey, Reason, State, Timestamp, Urgency};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use store::{Addressed, Count, Counts, DeliveryFilter, EventRow, PlannedRow};
+use uuid::Uuid;
+
+/// A request to send: whom, what, how. Names are ids, external ids, UPNs or unique names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NotificationDraft {
+    /// Title, 1–50 characters.
+    #[serde(default)]
+    pub title: String,
+    /// Body, 1–500 characters.
+    #[serde(default)]
+    pub body: String,
+    /// Groups, directly; at most 25 by default.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// People, directly; at most 100 by default.
+    #[serde(default)]
+    pub users: Vec<String>,
+    /// Devices, directly.
+    #[serde(default)]
+    pub devices: Vec<String>,
+    /// `very-low`, `low`, `normal` (default) or `high`.
+    #[serde(default)]
+    pub urgency: Option<String>,
+    /// When to begin, RFC 3339; at once by default.
+    #[serde(default)]
+    pub at: Option<String>,
+    /// How long it is worth telling, from `at`: `90m`, `2h`, `3d`.
+    #[serde(default)]
+    pub expires_in: Option<String>,
+    /// Until when it is worth telling, RFC 3339.
+    #[serde(default)]
+    pub expires_at: Option<String>,
+    /// Push carries no content.
+    #[serde(default)]
+    pub private: bool,
+    /// `frozen` (default) or `live`.
+    #[serde(default)]
+    pub audience: Option<String>,
+}
+
+/// An object and how people know it.
+#[derive(Clone, Debug, Serialize)]
+pub struct NameView {
+    /// Outside name.
+    pub id: Option<Uuid>,
+    /// For people.
+    pub name: String,
+}
+
+/// Whom a notification names.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct AddressedView {
+    /// Groups.
+    pub groups: Vec<NameView>,
+    /// People.
+    pub users: Vec<NameView>,
+    /// Devices.
+    pub devices: Vec<NameView>,
+}
+
+/// Numbers of a notification. `accepted` is the provider's word, not proof of delivery; receipts are counted by person.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct CountsView {
+    pub recipients: u64,
+    pub planned: u64,
+    pub deliveries: u64,
+    pub scheduled: u64,
+    pub held: u64,
+    pub accepted: u64,
+    pub suppressed: u64,
+    pub rejected: u64,
+    pub gone: u64,
+    pub expired: u64,
+    pub cancelled: u64,
+    pub received: u64,
+    pub shown: u64,
+    pub opened: u64,
+    pub dismissed: u64,
+}
+
+/// A notification.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct NotificationView {
+    pub id: Uuid,
+    pub event_id: Uuid,
+    pub kind: String,
+    /// `null` once erased, or for a caller who may not read texts.
+    pub title: Option<String>,
+    pub body: Option<String>,
+    pub private: bool,
+    pub urgency: Urgency,
+    pub audience_mode: AudienceMode,
+    pub created_at: Timestamp,
+    pub due_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub state: EventState,
+    pub sender: String,
+    pub addressed: AddressedView,
+    pub resend_of: Option<Uuid>,
+    pub counts: CountsView,
+    pub done_at: Option<Timestamp>,
+    /// What the author should know (SPEC §4).
+    pub warnings: Vec<String>,
+}
+
+/// What outlives the text.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct ReportView {
+    pub id: Uuid,
+    pub title: Option<String>,
+    pub sender: String,
+    pub created_at: Timestamp,
+    pub state: EventState,
+    #[serde(flatten)]
+    pub counts: CountsView,
+    /// channel → state → rows.
+    pub by_channel: BTreeMap<ChannelKind, BTreeMap<State, u64>>,
+    /// reason → rows, of everything that is neither accepted nor on its way.
+    pub by_reason: BTreeMap<Reason, u64>,
+}
+
+/// One delivery in a list.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct DeliveryView {
+    /// The id under which it travels.
+    pub id: Uuid,
+    pub user_id: Option<Uuid>,
+    pub upn: Option<String>,
+    pub channel: ChannelKind,
+    pub device_id: Option<Uuid>,
+    pub device_name: Option<String>,
+    pub state: State,
+    pub reason_code: Option<Reason>,
+    pub attempts: usize,
+    pub due: Option<Timestamp>,
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeliveryQuery {
+    /// Only in this state.
+    pub state: Option<State>,
+    /// Only on this channel.
+    pub channel: Option<ChannelKind>,
+    /// Only for this reason.
+    pub reason: Option<Reason>,
+    /// Where to go on.
+    pub cursor: Option<String>,
+    /// How many, 1–500.
+    pub limit: Option<u32>,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where to go on; `null` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// Which part of a resend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResendOnly {
+    /// People for whom something failed and nothing was accepted.
+    Failed,
+    /// People who have it and did not open it.
+    Unopened,
+}
+
+impl Engine {
+    /// The most that a list gives at once.
+    pub const PAGE_MOST: u32 = 500;
+    /// What a list gives unless asked otherwise.
+    pub const PAGE_USUAL: u32 = 50;
+}
+
+/// Numbers of an event that is accepted together with its plan.
+pub(crate) fn planned_counts(rows: &[PlannedRow], recipients: u64, whole: bool) -> Counts {
+    let mut totals: BTreeMap<(ChannelKind, State, Reason), u64> = BTreeMap::new();
+    for row in rows {
+        *totals.entry((row.channel, row.state, row.reason)).or_default() += 1;
+    }
+    let deliveries = totals.into_iter().map(|((channel, state, reason), rows)| Count { channel, state, reason, rows }).collect();
+    Counts { deliveries, receipts: [0; 4], planned_people: if whole { recipients } else { 0 } }
+}
+
+impl CountsView {
+    fn of(counts: &Counts, recipients: u64) -> CountsView {
+        let [received, shown, opened, dismissed] = counts.receipts;
+        let state = |state: State| counts.deliveries.iter().filter(|c| c.state == state).map(|c| c.rows).sum();
+        CountsView {
+            recipients,
+            planned: counts.planned_people,
+            deliveries: counts.deliveries.iter().map(|c| c.rows).sum(),
+            scheduled: state(State::Scheduled),
+            held: state(State::Held),
+            accepted: state(State::Accepted),
+            suppressed: state(State::Suppressed),
+            rejected: state(State::Rejected),
+            gone: state(State::Gone),
+            expired: state(State::Expired),
+            cancelled: state(State::Cancelled),
+            received,
+            shown,
+            opened,
+            dismissed,
+        }
+    }
+}
+
+/// What the author of a custom notification should know (SPEC §4).
+const WARNINGS: [&str; 3] = [
+    "It passes through third parties (Apple, Google, Microsoft, mail relays) and may appear on lock screens.",
+    "Other apps on Android devices may read it; write nothing sensitive, or mark it private.",
+    "Delivery is not guaranteed and may be late or never; do not use it for anything urgent.",
+];
+
+impl Engine {
+    /// One notification.
+    ///
+    /// # Errors
+    /// `forbidden`, `not_found`.
+    pub async fn notification(&self, actor: &Actor, id: Uuid) -> crate::Result<NotificationView> {
+        self.allow(actor, Permission::DirectoryRead)?;
+        let row = self.notification_row(id).await?;
+        let counts = self.counts_of(&row).await?;
+        self.view(&row, &counts, may_read(actor, &row)).await
+    }
+
+    /// Notifications, newest first.
+    ///
+    /// # Errors
+    /// `forbidden`; a wrong cursor or limit.
+    pub async fn notifications(&self, actor: &Actor, limit: Option<u32>, cursor: Option<String>) -> crate::Result<Page<NotificationView>> {
+        self.allow(actor, Permission::DirectoryRead)?;
+        let limit = page_limit(limit)?;
+        let before = cursor.as_deref().map(number_cursor::<i64>).transpose()?.map(EventKey);
+        let inner = &self.inner;
+        let rows =
+            inner.store.events(inner.tenant_key(), None, before, limit + 1).await.map_err(|e| crate::refusal("notification", e))?;
+        let more = rows.len() > limit as usize;
+        let mut items = Vec::new();
+        for row in rows.iter().take(limit as usize) {
+            let counts = self.counts_of(row).await?;
+            items.push(self.view(row, &counts, may_read(actor, row)).await?);
+        }
+        let next_cursor = rows.get(limit as usize - 1).filter(|_| more).map(|row| row.key.to_string());
+        Ok(Page { items, next_cursor })
+    }
+
+    /// The report of a notification: what outlives its text.
+    ///
+    /// # Errors
+    /// As [`Engine::notification`].
+    pub async fn report(&self, actor: &Actor, id: Uuid) -> crate::Result<ReportView> {
+        self.allow(actor, Permission::DirectoryRead)?;
+        let row = self.notification_row(id).await?;
+        let counts = self.counts_of(&row).await?;
+        let title = crate::cards::content(&self.inner, &row).map(|c| c.title).filter(|_| may_read(actor, &row));
+        let mut by_channel: BTreeMap<ChannelKind, BTreeMap<State, u64>> = BTreeMap::new();
+        let mut by_reason: BTreeMap<Reason, u64> = BTreeMap::new();
+        for count in &counts.deliveries {
+            *by_channel.entry(count.channel).or_default().entry(count.state).or_default() += count.rows;
+            if count.reason != Reason::None {
+                *by_reason.entry(count.reason).or_default() += count.rows;
+            }
+        }
+        Ok(ReportView {
+            id,
+            title,
+            sender: row.actor.1.clone(),
+            created_at: row.accepted_at,
+            state: row.state,
+            counts: CountsView::of(&counts, row.recipients),
+            by_channel,
+            by_reason,
+        })
+    }
+
+    /// Deliveries of a notification.
+    ///
+    /// # Errors
+    /// As [`Engine::notifications`].
+    pub async fn deliveries(&self, actor: &Actor, id: Uuid, query: DeliveryQuery) -> crate::Result<Page<DeliveryView>> {
+        self.allow(actor, Permission::DirectoryRead)?;
+        let limit = page_limit(query.limit)?;
+        let row = self.notification_row(id).await?;
+        let after = query.cursor.as_deref().map(|c| delivery_cursor(row.key, c)).transpose()?;
+        let filter = DeliveryFilter { state: query.state, channel: query.channel, reason: query.reason };
+        let inner = &self.inner;
+        let wrong = |e| crate::refusal("delivery", e);
+        let records = inner.store.deliveries(row.key, filter, after, limit + 1).await.map_err(wrong)?;
+        let more = records.len() > limit as usize;
+        let mut items = Vec::new();
+        for record in records.iter().take(limit as usize) {
+            let person = inner.store.person(inner.tenant_key(), record.id.person).await.map_err(wrong)?;
+            let device = match record.device {
+                Some(key) => inner.store.device(inner.tenant_key(), key).await.map_err(wrong)?,
+                None => None,
+            };
+            items.push(DeliveryView {
+                id: record.id.wire().uuid(),
+                user_id: person.as_ref().map(|p| p.id),
+                upn: person.map(|p| p.fields.upn),
+                channel: record.channel,
+                device_id: device.as_ref().map(|d| d.id),
+                device_name: device.map(|d| d.fields.name),
+                state: record.state,
+                reason_code: Some(record.reason).filter(|r| *r != Reason::None),
+                attempts: record.attempts.len(),
+                due: (!record.state.is_final()).then_some(record.due),
+            });
+        }
+        let last = records.get(limit as usize - 1).filter(|_| more);
+        let next_cursor = last.map(|r| format!("{}.{}", r.id.person, r.id.seq));
+        Ok(Page { items, next_cursor })
+    }
+
+    async fn counts_of(&self, row: &EventRow) -> crate::Result<Counts> {
+        self.inner.store.counts(row.key).await.map_err(|e| crate::refusal("notification", e))
+    }
+
+    /// An event as administrators see it; its text only where `readable`.
+    pub(crate) async fn view(&self, row: &EventRow, counts: &Counts, readable: bool) -> crate::Result<NotificationView> {
+        let content = crate::cards::content(&self.inner, row).filter(|_| readable);
+        let (title, body) = content.map_or((None, None), |c| (Some(c.title), Some(c.body)));
+        Ok(NotificationView {
+            id: row.id,
+            event_id: row.id,
+            kind: row.kind.clone(),
+            title,
+            body,
+            private: row.private,
+            urgency: row.urgency,
+            audience_mode: row.mode,
+            created_at: row.accepted_at,
+            due_at: row.due_at,
+            expires_at: row.expires_at,
+            state: row.state,
+            sender: row.actor.1.clone(),
+            addressed: self.addressed_view(&row.addressed).await?,
+            resend_of: row.resend_of,
+            counts: CountsView::of(counts, row.recipients),
+            done_at: row.done_at,
+            warnings: WARNINGS.iter().map(|w| (*w).to_owned()).collect(),
+        })
+    }
+
+    async fn addressed_view(&self, addressed: &Addressed) -> crate::Result<AddressedView> {
+        let (store, tenant) = (&self.inner.store, self.inner.tenant_key());
+        let wrong = |e| crate::refusal("object", e);
+        let gone = |what: &str| NameView { id: None, name: format!("(a {what} that no longer exists)") };
+        let mut view = AddressedView::default();
+        for key in &addressed.groups {
+            let group = store.group(tenant, *key).await.map_err(wrong)?;
+            view.groups.push(group.map_or_else(|| gone("group"), |g| NameView { id: Some(g.id), name: g.fields.name }));
+        }
+        for key in &addressed.users {
+            let person = store.person(tenant, *key).await.map_err(wrong)?;
+            view.users.push(person.map_or_else(|| gone("person"), |p| NameView { id: Some(p.id), name: p.fields.upn }));
+        }
+        for key in &addressed.devices {
+            let device = store.device(tenant, *key).await.map_err(wrong)?;
+            view.devices.push(device.map_or_else(|| gone("device"), |d| NameView { id: Some(d.id), name: d.fields.name }));
+        }
+        Ok(view)
+    }
+}
+
+/// Whether the actor may read the text: everybody's with `Content/Read`, their own sends' with `Content/ReadOwn`.
+pub(crate) fn may_read(actor: &Actor, row: &EventRow) -> bool {
+    match actor {
+        Actor::Admin { token, .. } => {
+            actor.may(Permission::ContentRead) || (actor.may(Permission::ContentReadOwn) && *token == row.actor.0)
+        }
+        Actor::Device { .. } => false,
+    }
+}
+
+fn delivery_cursor(event: EventKey, cursor: &str) -> crate::Result<DeliveryId> {
+    let (person, seq) = cursor.split_once('.').unwrap_or((cursor, "0"));
+    Ok(DeliveryId { event, person: PersonKey(number_cursor(person)?), seq: number_cursor(seq)? })
+}

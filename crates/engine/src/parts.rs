@@ -1,0 +1,185 @@
+//! What the engine is made of, and its start and stop.
+
+use crate::admin::auth::Doorkeeper;
+use crate::cards::Cards;
+use crate::deliver::Pauses;
+use crate::inbox::Streams;
+use crate::keys::Keys;
+use crate::presence::Presence;
+use crate::roster::Roster;
+use crate::settler::Settler;
+use crate::standing::{Standing, Wake};
+use model::policy::SettingDeclaration;
+use model::source::{EventTypeDeclaration, Source};
+use model::{Channel, ChannelKind, Clock, TenantKey, Timestamp};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::{Shared, Tenant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// What is handed in.
+pub struct Parts {
+    /// Where everything is remembered.
+    pub store: Shared,
+    /// The senders of this installation.
+    pub channels: Vec<Arc<dyn Channel>>,
+    /// The kinds of event.
+    pub sources: Vec<Box<dyn Source>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The at-rest key.
+    pub keys: Keys,
+    /// The organization's name, for the words and a first start.
+    pub organization: String,
+    /// A folder for files that are being received.
+    pub scratch: PathBuf,
+}
+
+/// The running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub store: Shared,
+    pub channels: Vec<Arc<dyn Channel>>,
+    pub sources: Vec<Box<dyn Source>>,
+    pub clock: Arc<dyn Clock>,
+    pub keys: Keys,
+    pub tenant: Tenant,
+    pub scratch: PathBuf,
+    /// This process, in leases.
+    pub node: Uuid,
+    pub settings: Vec<SettingDeclaration>,
+    pub standing: Standing,
+    pub roster: Roster,
+    pub presence: Presence,
+    pub streams: Streams,
+    pub settler: Settler,
+    pub cards: Cards,
+    pub pauses: Pauses,
+    pub doorkeeper: Doorkeeper,
+    /// Wakes dispatch: an event was accepted.
+    pub accepted: Wake,
+    /// Wakes deliver: a segment may be due.
+    pub planned: Wake,
+    /// Events that were cancelled in this process's life and still have waiting rows.
+    pub cancelled: parking_lot::RwLock<HashSet<model::EventKey>>,
+    pub configured: HashSet<ChannelKind>,
+    pub stop: CancellationToken,
+    pub tasks: TaskTracker,
+}
+
+impl Engine {
+    /// Opens the engine on its parts: makes the tenant on first use, loads settings and memberships, and starts the
+    /// loops. Answers the engine and whether the tenant is new.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn start(parts: Parts) -> crate::Result<(Engine, bool)> {
+        let wrong = |e| crate::refusal("store", e);
+        let (tenant, fresh) = parts.store.ensure_tenant(&parts.organization, Uuid::now_v7()).await.map_err(wrong)?;
+        let settings: Vec<SettingDeclaration> = model::policy::SETTINGS
+            .iter()
+            .chain(parts.sources.iter().flat_map(|s| s.declaration().settings))
+            .copied()
+            .collect();
+        let standing = Standing::open(&parts.store, tenant.key, &settings).await.map_err(wrong)?;
+        let roster = Roster::open(&parts.store, tenant.key).await.map_err(wrong)?;
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let configured = parts.channels.iter().map(|c| c.kind()).chain([ChannelKind::Inbox]).collect();
+        let inner = Arc::new(Inner {
+            settler: Settler::new(),
+            cards: Cards::default(),
+            pauses: Pauses::default(),
+            store: parts.store,
+            channels: parts.channels,
+            sources: parts.sources,
+            clock: parts.clock,
+            keys: parts.keys,
+            tenant,
+            scratch: parts.scratch,
+            node: Uuid::new_v4(),
+            settings,
+            standing,
+            roster,
+            presence: Presence::default(),
+            streams: Streams::default(),
+            doorkeeper: Doorkeeper::default(),
+            accepted: Wake::default(),
+            planned: Wake::default(),
+            cancelled: parking_lot::RwLock::default(),
+            configured,
+            stop,
+            tasks,
+        });
+        let engine = Engine { inner };
+        engine.inner.store.void_claims().await.map_err(wrong)?;
+        engine.inner.store.retry_our_faults().await.map_err(wrong)?;
+        engine.start_loops();
+        Ok((engine, fresh))
+    }
+
+    fn start_loops(&self) {
+        let inner = &self.inner;
+        inner.tasks.spawn(crate::settler::run(self.clone()));
+        inner.tasks.spawn(crate::dispatch::run(self.clone()));
+        inner.tasks.spawn(crate::timers::run(self.clone()));
+        for channel in &inner.channels {
+            crate::deliver::start(self, channel.clone());
+        }
+    }
+
+    /// Stops taking up work, waits for what is on the wire and its settlement (at most `limit`), and answers whether
+    /// everything came to rest.
+    pub async fn stop(&self, limit: std::time::Duration) -> bool {
+        self.inner.stop.cancel();
+        self.inner.streams.close();
+        self.inner.tasks.close();
+        tokio::time::timeout(limit, self.inner.tasks.wait()).await.is_ok()
+    }
+
+    /// Cancelled when the engine stops: for streams that have to end.
+    pub fn stopping(&self) -> CancellationToken {
+        self.inner.stop.clone()
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// The organization.
+    pub fn tenant(&self) -> &Tenant {
+        &self.inner.tenant
+    }
+
+    /// Whether everything that requests need is there.
+    pub async fn ready(&self) -> bool {
+        self.inner.store.settings(self.inner.tenant.key).await.is_ok()
+    }
+
+    /// The store, for wiring and metrics.
+    pub fn store(&self) -> &Shared {
+        &self.inner.store
+    }
+}
+
+impl Inner {
+    pub fn tenant_key(&self) -> TenantKey {
+        self.tenant.key
+    }
+
+    /// The declaration of an event type.
+    pub fn event_type(&self, kind: &str) -> Option<(&dyn Source, &'static EventTypeDeclaration)> {
+        self.sources.iter().find_map(|source| {
+            let found = source.declaration().event_types.iter().find(|t| t.name == kind)?;
+            Some((source.as_ref(), found))
+        })
+    }
+}

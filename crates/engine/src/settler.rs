@@ -1,0 +1,110 @@
+//! One writer of outcomes. Workers hand in what became of rows; this loop commits whatever queued while the last commit
+//! ran, so what is committed lags what was answered by one commit. While the store cannot write, outcomes wait here and
+//! sending stops by back-pressure: nothing that was answered is forgotten.
+
+use crate::Engine;
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashSet;
+use std::time::Duration;
+use model::SegmentKey;
+use store::{Settle};
+use tokio::sync::mpsc;
+
+/// Most settlements of one commit (DESIGN §2: about 1,000 outcomes).
+const BATCH: usize = 1_000;
+/// Most settlements that wait for a commit; with the window on the wire it bounds what a crash can send again.
+const QUEUE: usize = 2_000;
+/// Wait before a failed commit is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// The queue of settlements.
+pub struct Settler {
+    queue: mpsc::Sender<Settle>,
+    taken: Mutex<Option<mpsc::Receiver<Settle>>>,
+    lost: RwLock<HashSet<SegmentKey>>,
+}
+
+impl Settler {
+    pub(crate) fn new() -> Settler {
+        let (queue, taken) = mpsc::channel(QUEUE);
+        Settler { queue, taken: Mutex::new(Some(taken)), lost: RwLock::default() }
+    }
+
+    /// Hands in one settlement; waits while the queue is full.
+    pub async fn put(&self, settle: Settle) {
+        // The receiver lives as long as the engine's loops; at the very end of a stop there is nobody left to tell.
+        let _ = self.queue.send(settle).await;
+    }
+
+    /// Whether the claim on this segment was lost to another process.
+    pub fn is_lost(&self, segment: SegmentKey) -> bool {
+        self.lost.read().contains(&segment)
+    }
+
+    /// The segment was claimed anew.
+    pub fn claimed(&self, segment: SegmentKey) {
+        if self.is_lost(segment) {
+            self.lost.write().remove(&segment);
+        }
+    }
+}
+
+/// The loop. Ends when the engine stops and every worker has handed in its last.
+pub(crate) async fn run(engine: Engine) {
+    let Some(mut queue) = engine.inner.settler.taken.lock().take() else { return };
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let received = tokio::select! {
+            biased;
+            n = queue.recv_many(&mut batch, BATCH) => n,
+            () = idle_and_stopping(&engine) => 0,
+        };
+        if received == 0 {
+            return;
+        }
+        commit(&engine, std::mem::take(&mut batch)).await;
+    }
+}
+
+/// Resolves when the engine stops and only this loop is left.
+async fn idle_and_stopping(engine: &Engine) {
+    engine.inner.stop.cancelled().await;
+    while engine.inner.tasks.len() > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn commit(engine: &Engine, batch: Vec<Settle>) {
+    let inner = &engine.inner;
+    metrics::histogram!("carillon_settle_batch_rows").record(batch.len() as f64);
+    loop {
+        match inner.store.settle(batch.clone()).await {
+            Ok(settled) => {
+                if !settled.lost.is_empty() {
+                    tracing::warn!(segments = settled.lost.len(), "claims were lost to another process");
+                    inner.settler.lost.write().extend(settled.lost);
+                }
+                if !settled.done.is_empty() {
+                    inner.cards.forget(&settled.done);
+                    let mut cancelled = inner.cancelled.write();
+                    settled.done.iter().for_each(|event| {
+                        cancelled.remove(event);
+                    });
+                }
+                if settled.next_due.is_some() {
+                    inner.planned.notify_one();
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, rows = batch.len(), "outcomes cannot be written; they wait");
+                crate::alarms::raise(engine, "store_unavailable", &format!("outcomes cannot be written: {error}; free space or mend the disk"))
+                    .await;
+                if inner.stop.is_cancelled() && inner.tasks.len() <= 1 {
+                    return;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}

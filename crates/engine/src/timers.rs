@@ -1,0 +1,53 @@
+//! What happens by itself: forgetting what is older than the retention allows, and gauges. Scheduled events are picked up
+//! by dispatch at their hour.
+
+use crate::Engine;
+use std::time::Duration;
+
+/// How often to look whether there is something to forget.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// With `retention.days` 0 texts go as soon as they are dismissed or expired everywhere.
+const ERASE_EVERY: Duration = Duration::from_secs(1);
+/// Between two short steps of forgetting, so that they never crowd out work.
+const BREATH: Duration = Duration::from_millis(20);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The loop.
+pub(crate) async fn run(engine: Engine) {
+    let inner = &engine.inner;
+    loop {
+        let days = u32::try_from(inner.standing.policy().number("retention.days")).unwrap_or(30);
+        let nap = if days == 0 { ERASE_EVERY } else { FORGET_EVERY };
+        forget(&engine, days).await;
+        gauges(&engine).await;
+        tokio::select! {
+            () = inner.stop.cancelled() => return,
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+}
+
+async fn forget(engine: &Engine, days: u32) {
+    let inner = &engine.inner;
+    // Zero days erases texts at once; what was decided about them is still explained for a day.
+    let before = engine.now().minus(DAY * days.max(1));
+    loop {
+        match inner.store.forget(inner.tenant_key(), before, days == 0).await {
+            Ok(true) if !inner.stop.is_cancelled() => tokio::time::sleep(BREATH).await,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "what is too old cannot be forgotten now");
+                return;
+            }
+        }
+    }
+}
+
+async fn gauges(engine: &Engine) {
+    let inner = &engine.inner;
+    metrics::gauge!("carillon_streams_open").set(inner.streams.count() as f64);
+    metrics::gauge!("carillon_policy_version").set(inner.standing.version() as f64);
+    if let Ok(bytes) = inner.store.size().await {
+        metrics::gauge!("carillon_store_bytes").set(bytes as f64);
+    }
+}

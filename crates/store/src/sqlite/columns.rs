@@ -1,0 +1,29 @@
+//! How words and ids stand in columns, and how they come back. A number that no word has is a damaged store.
+
+use crate::{Result, StoreError};
+use uuid::Uuid;
+
+/// The word of a stored number.
+pub(crate) fn word<T>(of: fn(u8) -> Option<T>, number: i64, what: &'static str) -> Result<T> {
+    u8::try_from(number).ok().and_then(of).ok_or_else(|| StoreError::Broken(format!("{number} is not a known {what}")))
+}
+
+/// The id of a stored blob of 16 bytes.
+pub(crate) fn id(bytes: &[u8]) -> Result<Uuid> {
+    Uuid::from_slice(bytes).map_err(|_| StoreError::Broken("an id does not have 16 bytes".into()))
+}
+
+/// The JSON of a stored text.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| StoreError::Broken(format!("{what} is not the JSON it should be: {error}")))
+}
+
+/// JSON as text.
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Broken(format!("cannot be written as JSON: {error}")))
+}
+
+/// A stored number that is never negative.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

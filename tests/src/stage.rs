@@ -1,0 +1,112 @@
+//! A stage: the fakes of Apple and of a mail relay in this process, and a real server that is set up for them.
+
+use crate::api::Api;
+use crate::server::Server;
+use fakes::apple::Key;
+use fakes::{Authority, apple, relay};
+use std::sync::Arc;
+
+/// The app's bundle id, for which the fake Apple takes pushes.
+const TOPIC: &str = "org.example.carillon";
+
+/// What is special about a stage, before it opens.
+pub struct Scene {
+    /// The fake Apple.
+    pub apple: apple::Options,
+    /// The fake relay.
+    pub relay: relay::Options,
+    /// Further lines of `[channels.apns]`.
+    pub apns: String,
+    /// Further lines of `[channels.email]`.
+    pub email: String,
+    /// Further sections.
+    pub more: String,
+    /// The filter of the server's log.
+    pub log: &'static str,
+    /// The key that the server signs with, when it is not the one that the fake Apple knows.
+    pub wrong_key: Option<Key>,
+}
+
+/// Fakes, server and a client of an owner.
+pub struct Stage {
+    /// The fake Apple.
+    pub apple: apple::Running,
+    /// The fake relay.
+    pub relay: relay::Running,
+    /// The server.
+    pub server: Server,
+    /// The API as its first owner sees it.
+    pub api: Api,
+    /// The key that the fake Apple knows.
+    pub key: Key,
+}
+
+impl Stage {
+    /// The usual one.
+    pub async fn open() -> Stage {
+        Stage::with(|_| {}).await
+    }
+
+    /// One with something special.
+    ///
+    /// # Panics
+    /// When the fakes or the server cannot start.
+    pub async fn with(edit: impl FnOnce(&mut Scene)) -> Stage {
+        let authority = Arc::new(Authority::generate().expect("the machine has randomness"));
+        let key = Key::generate("STORYKEY01", "STORYTEAM1");
+        let mut scene = Scene {
+            apple: apple::Options {
+                tls: Some(authority.clone()),
+                key: Some(key.clone()),
+                topics: vec![TOPIC.into()],
+                record: 20_000,
+                tally_cells: 1 << 16,
+                ..apple::Options::default()
+            },
+            relay: relay::Options {
+                tls: relay::Tls::Starttls,
+                authority: Some(authority.clone()),
+                login: Some(("carillon".into(), "secret-of-the-relay".into())),
+                record: 20_000,
+                tally_cells: 1 << 16,
+                ..relay::Options::default()
+            },
+            apns: String::new(),
+            email: String::new(),
+            more: String::new(),
+            log: "info",
+            wrong_key: None,
+        };
+        edit(&mut scene);
+        let apple = apple::start(scene.apple).await.expect("the fake Apple starts");
+        let relay = relay::start(scene.relay).await.expect("the fake relay starts");
+        let mut server = Server::prepare("");
+        server.folder().write("ca.pem", authority.pem());
+        server.folder().write("relay-password", "secret-of-the-relay\n");
+        write_key(&server, scene.wrong_key.as_ref().unwrap_or(&key));
+        let (log, apns, email, more) = (scene.log, scene.apns, scene.email, scene.more);
+        server.configure(&format!(
+            "[server]\norganization = \"Example Org\"\nlog = \"{log}\"\n\n\
+             [channels.apns]\nendpoint = \"{}\"\nkey_file = \"key.p8\"\nkey_id = \"{}\"\nteam_id = \"{}\"\ntopic = \"{TOPIC}\"\nca_file = \"ca.pem\"\n{apns}\n\
+             [channels.email]\nhost = \"{}\"\nport = {}\ntls = \"starttls\"\nusername = \"carillon\"\npassword_file = \"relay-password\"\n\
+             from = \"Example Org <notifications@example.org>\"\nca_file = \"ca.pem\"\n{email}\n{more}\n",
+            apple.endpoint(),
+            key.key_id,
+            key.team_id,
+            relay.addr.ip(),
+            relay.addr.port(),
+        ));
+        server.restart().await;
+        let api = Api::new(&server.url(), &server.token());
+        Stage { apple, relay, server, api, key }
+    }
+
+    /// Gives the server the key that the fake Apple knows; it holds from the next start on.
+    pub fn mend_key(&self) {
+        write_key(&self.server, &self.key);
+    }
+}
+
+fn write_key(server: &Server, key: &Key) {
+    server.folder().write("key.p8", key.pem());
+}

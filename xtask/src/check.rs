@@ -1,0 +1,185 @@
+//! The whole judgement on a tree, in the order in which faults are cheapest to find.
+
+use crate::steps::{Ending, Steps, run, shown};
+use crate::workspace::{Workspace, has};
+use crate::{deny, tidy};
+use anyhow::Result;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+/// What the build itself needs of the machine: a program, the Debian package that brings it, and what it is for.
+const NEEDED: [(&str, &str, &str); 3] = [
+    ("cc", "build-essential", "SQLite and AWS-LC are C"),
+    ("ld", "binutils", "linking"),
+    ("git", "git", "cargo deny looks at the history of the advisory database"),
+];
+
+/// Runs every step and prints the table.
+///
+/// # Errors
+/// None of its own: a step that cannot do its work is a failed step.
+pub fn check(workspace: &Workspace) -> Result<bool> {
+    let mut steps = Steps::default();
+    steps.run("tools", || tools(workspace));
+    steps.run("rustfmt", || run(workspace.cargo(&["fmt", "--all", "--check"])));
+    steps.run("tidy", || tidy::step(workspace));
+    steps.run("clippy", || run(workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])));
+    steps.run("programs", || run(workspace.cargo(&["build", "--workspace", "--bins"])));
+    steps.run("tests", || tests(workspace));
+    steps.run("cargo deny", || deny::rules(workspace));
+    steps.run("advisories", || deny::advisories(workspace));
+    steps.run("manual", || manual(workspace));
+    print!("{}", steps.summary());
+    std::io::stdout().flush()?;
+    Ok(steps.passed())
+}
+
+/// Installs what is missing where that is allowed, else says what is missing.
+fn tools(workspace: &Workspace) -> Ending {
+    let missing: Vec<_> = NEEDED.iter().filter(|(program, _, _)| !has(program)).collect();
+    for (program, package, purpose) in &missing {
+        println!("{program} is missing (Debian package {package}): {purpose}");
+    }
+    if !missing.is_empty() {
+        let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+        if let Err(why) = install(&packages) {
+            return Ending::Failed(format!("{why}; install {} and run again", packages.join(", ")));
+        }
+    }
+    for (component, probe) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let there = workspace.cargo(&[probe, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
+        if !there {
+            println!("{component} is missing; asking rustup for it");
+            if let Ending::Failed(why) = run({
+                let mut rustup = Command::new("rustup");
+                rustup.args(["component", "add", component]);
+                rustup
+            }) {
+                return Ending::Failed(format!("{component} is missing: {why}"));
+            }
+        }
+    }
+    Ending::Passed(String::new())
+}
+
+/// Installs Debian packages; only root with apt-get may.
+fn install(packages: &[&str]) -> Result<(), String> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0");
+    if !root || !has("apt-get") {
+        return Err("cannot install here (it takes root and apt-get)".into());
+    }
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        run(command)
+    };
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(packages);
+    let first = apt(&arguments);
+    let second = match first {
+        Ending::Failed(_) => {
+            apt(&["update"]);
+            apt(&arguments)
+        }
+        fine => fine,
+    };
+    match second {
+        Ending::Failed(why) => Err(why),
+        Ending::Passed(_) | Ending::Skipped(_) => Ok(()),
+    }
+}
+
+/// Every test of every crate, the stories and the examples in the documentation included. The stories drive the real
+/// programs, whose paths they get by the environment.
+fn tests(workspace: &Workspace) -> Ending {
+    let programs = workspace.target.join("debug");
+    let mut command = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    command.stdout(Stdio::piped());
+    for (variable, program) in [("CARILLON_BIN", "carillon"), ("FAKE_APPLE_BIN", "fake-apple"), ("FAKE_RELAY_BIN", "fake-relay")] {
+        command.env(variable, programs.join(program));
+    }
+    let typed = shown(&command);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(cause) => return Ending::Failed(format!("cannot run {typed}: {cause}")),
+    };
+    let mut tally = Tally::default();
+    let output = child.stdout.take().expect("the output was asked for");
+    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        tally.read(&line);
+    }
+    match child.wait() {
+        Ok(status) if status.success() && tally.failed == 0 => Ending::Passed(tally.spell()),
+        Ok(status) => Ending::Failed(format!("{} ({typed} ended with {status})", tally.spell())),
+        Err(cause) => Ending::Failed(format!("{typed}: {cause}")),
+    }
+}
+
+/// The sum of cargo's `test result:` lines, and the names of tests that failed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    programs: u32,
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    fn read(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED")) {
+            self.failures.push(name.to_owned());
+        }
+        let Some(counts) = line.strip_prefix("test result: ").and_then(|l| l.split_once(". ")).map(|(_, counts)| counts) else {
+            return;
+        };
+        self.programs += 1;
+        for count in counts.split("; ") {
+            let (number, what) = count.split_once(' ').unwrap_or(("", ""));
+            let number: u32 = number.parse().unwrap_or(0);
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+
+    fn spell(&self) -> String {
+        let mut text = format!("{} passed; {} failed; {} ignored; in {} programs", self.passed, self.failed, self.ignored, self.programs);
+        if !self.failures.is_empty() {
+            text.push_str(&format!(": {}", self.failures.join(", ")));
+        }
+        text
+    }
+}
+
+/// The manual, where mdBook is there; tidy has looked at its links already.
+fn manual(workspace: &Workspace) -> Ending {
+    if has("mdbook") {
+        let mut book = workspace.command("mdbook");
+        book.args(["build", "docs", "--dest-dir"]).arg(workspace.target.join("book"));
+        run(book)
+    } else {
+        Ending::Skipped("mdbook is not installed (cargo install mdbook)".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_result_lines_are_added_up() {
+        let mut tally = Tally::default();
+        tally.read("test a::b ... ok");
+        tally.read("test result: ok. 17 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s");
+        tally.read("test a::c ... FAILED");
+        tally.read("test result: FAILED. 2 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.01s");
+        assert_eq!((tally.programs, tally.passed, tally.failed, tally.ignored), (2, 19, 1, 3));
+        assert_eq!(tally.spell(), "19 passed; 1 failed; 3 ignored; in 2 programs: a::c");
+    }
+}
