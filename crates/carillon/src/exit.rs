@@ -28,8 +28,8 @@ impl Exit {
     /// Every code with its meaning, for the help text and the manual.
     pub const TABLE: &'static [(Exit, &'static str)] = &[
         (Exit::Done, "done"),
-        (Exit::Failed, "failed: a delivery failed with --exit-status, or a fault of the server or of this machine"),
-        (Exit::Use, "wrong use: an option, a field or a configuration that is not acceptable"),
+        (Exit::Failed, "failed: a delivery (with --exit-status), the server or this machine"),
+        (Exit::Use, "wrong use: an option, a field or the configuration is not acceptable"),
         (Exit::NotAllowed, "not signed in, or not allowed"),
         (Exit::NotFound, "there is no such thing"),
         (Exit::Conflict, "it contradicts the present state, or was changed meanwhile"),

@@ -4,6 +4,8 @@
 //!     rate apns https://127.0.0.1:PORT KEY CA LETTERS
 //!     fake-relay --record 0
 //!     rate email 127.0.0.1:PORT LETTERS
+//!
+//! `RATE_THREADS` says on how many threads (2); 1 shows the cost without the threads getting in each other's way.
 
 use channels::{ApnsChannel, ApnsSettings, EmailChannel, EmailSettings, EmailTls};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -21,8 +23,16 @@ use uuid::Uuid;
 /// Tasks that send; each claims letters as a sender of the engine would.
 const SENDERS: u32 = 2;
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let threads = std::env::var("RATE_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    let mut builder = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads).enable_all().build()?.block_on(run())
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let word = |i: usize| args.get(i).map(String::as_str).ok_or("see the head of this file for the arguments");
     let (channel, letters): (Arc<dyn Channel>, u32) = match word(0)? {
@@ -117,6 +127,7 @@ async fn send(channel: &Arc<dyn Channel>, content: &Rendered, people: std::ops::
 /// User and system time of this process, in steps of 10 ms.
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<u64> = stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap_or(0)).collect();
+    let fields: Vec<u64> =
+        stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap_or(0)).collect();
     Duration::from_millis(fields.iter().sum::<u64>() * 10)
 }

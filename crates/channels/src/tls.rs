@@ -23,8 +23,9 @@ pub(crate) struct Names {
 /// Makes a connector to `host` that offers `alpn`. `ca_pem` replaces the machine's roots.
 pub(crate) fn connector(host: &str, ca_pem: Option<&str>, alpn: &[&[u8]], names: &Names) -> Result<Tls, ChannelSetupError> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(bare.to_owned())
-        .map_err(|_| ChannelSetupError::new(names.host, "the host is no DNS name or IP address", "write a name such as relay.example.org"))?;
+    let name = ServerName::try_from(bare.to_owned()).map_err(|_| {
+        ChannelSetupError::new(names.host, "the host is no DNS name or IP address", "write a name such as relay.example.org")
+    })?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -114,7 +114,8 @@ async fn the_window_is_what_the_peer_allows_and_moves_on_as_answers_come() {
 async fn the_cap_is_ours_where_the_peer_allows_more() {
     let stand = apple_stand("apns", false, |_, settings| (settings.streams, settings.connections) = (2, 1)).await;
     let _kept = (stand.reserve(Lane::Bulk).await.is_ok(), stand.reserve(Lane::Bulk).await);
-    let slots = futures_util::future::join_all((0..2).map(|_| tokio::time::timeout(Duration::from_millis(100), stand.reserve(Lane::Bulk)))).await;
+    let slots =
+        futures_util::future::join_all((0..2).map(|_| tokio::time::timeout(Duration::from_millis(100), stand.reserve(Lane::Bulk)))).await;
     assert!(slots[0].is_ok() && slots[1].is_err(), "one slot was dropped, so one is free");
 }
 

@@ -99,7 +99,10 @@ async fn a_certificate_that_is_not_trusted_ends_in_tls_failed() {
     for tls in [Tls::Starttls, Tls::Implicit] {
         let stand = relay_stand("email", tls, |_, settings| settings.ca_pem = Some(authority().pem().to_owned())).await;
         let outcome = stand.tell(1).await;
-        assert!(matches!(&outcome, Outcome::TryLater { cause, .. } if cause.whole_channel) && code(&outcome) == "tls_failed", "{outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::TryLater { cause, .. } if cause.whole_channel) && code(&outcome) == "tls_failed",
+            "{outcome:?}"
+        );
     }
 }
 

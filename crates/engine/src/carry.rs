@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use model::channel::Boxed;
 use model::delivery::{Look, Step};
+use model::event::AudienceMode;
 use model::directory::Environment;
 use model::policy::{PolicySnapshot, Terms};
 use model::{
@@ -56,6 +57,9 @@ pub(crate) async fn segment(engine: Engine, channel: Arc<dyn Channel>, claim: Cl
 async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim) -> crate::Result<Timestamp> {
     let inner = &engine.inner;
     let card = engine.card(claim.event).await?;
+    if card.event.mode == AudienceMode::Live {
+        inner.roster.loaded().await;
+    }
     let policy = inner.standing.policy();
     let depth = FactsDepth {
         timezones: policy.quiet_hours().is_some(),
@@ -123,7 +127,7 @@ impl Carrier<'_> {
     async fn carry_row(&mut self, index: usize, row: &DueRow, subject: Option<Subject<'_>>, loaded: &Loaded, wire: &mut OnTheWire) {
         loop {
             let (look, facts, registration) = self.look(row, subject);
-            match look {
+            match self.not_too_early(row, look) {
                 Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, facts, None, None).await,
                 Look::Hold(until, reason) => return self.put(row, (State::Held, reason), until, facts, None, None).await,
                 Look::Send => {}
@@ -144,6 +148,13 @@ impl Carrier<'_> {
             wire.push(flying);
             return;
         }
+    }
+
+    /// A row that was woken before its time may be ended, but not sent: a provider's word for when to come again stands, and
+    /// an open app is waited for.
+    fn not_too_early(&self, row: &DueRow, look: Look) -> Look {
+        let bound = matches!(row.reason, Reason::ProviderUnavailable | Reason::OurFault | Reason::ShownInApp);
+        if look == Look::Send && bound && row.due > self.engine.now() { Look::Hold(row.due, row.reason) } else { look }
     }
 
     /// Waits for room while outcomes of earlier rows come in.

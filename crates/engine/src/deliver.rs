@@ -88,11 +88,11 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
     }
 }
 
-/// Waits, and answers whether the engine goes on.
+/// Waits a while at most, since a pause may end early, and answers whether the engine goes on.
 async fn wait(engine: &Engine, span: Duration) -> bool {
     tokio::select! {
         () = engine.inner.stop.cancelled() => false,
-        () = tokio::time::sleep(span.min(LONGEST_PAUSE)) => true,
+        () = tokio::time::sleep(span.min(POLL)) => true,
     }
 }
 

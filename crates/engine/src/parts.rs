@@ -89,7 +89,6 @@ impl Engine {
             .copied()
             .collect();
         let standing = Standing::open(&parts.store, tenant.key, &settings).await.map_err(wrong)?;
-        let roster = Roster::open(&parts.store, tenant.key).await.map_err(wrong)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let configured = parts.channels.iter().map(|c| c.kind()).chain([ChannelKind::Inbox]).collect();
@@ -107,7 +106,7 @@ impl Engine {
             node: Uuid::new_v4(),
             settings,
             standing,
-            roster,
+            roster: Roster::default(),
             presence: Presence::default(),
             streams: Streams::default(),
             doorkeeper: Doorkeeper::default(),
@@ -127,6 +126,7 @@ impl Engine {
 
     fn start_loops(&self) {
         let inner = &self.inner;
+        inner.tasks.spawn(load_roster(self.clone()));
         inner.tasks.spawn(crate::settler::run(self.clone()));
         inner.tasks.spawn(crate::dispatch::run(self.clone()));
         inner.tasks.spawn(crate::timers::run(self.clone()));
@@ -161,12 +161,24 @@ impl Engine {
 
     /// Whether everything that requests need is there.
     pub async fn ready(&self) -> bool {
-        self.inner.store.settings(self.inner.tenant.key).await.is_ok()
+        self.inner.roster.is_loaded() && self.inner.store.settings(self.inner.tenant.key).await.is_ok()
     }
 
     /// The store, for wiring and metrics.
     pub fn store(&self) -> &Shared {
         &self.inner.store
+    }
+}
+
+/// Loads the memberships, however often it takes.
+async fn load_roster(engine: Engine) {
+    let inner = &engine.inner;
+    while let Err(error) = inner.roster.load(&inner.store, inner.tenant_key()).await {
+        tracing::error!(%error, "memberships cannot be read; trying again");
+        tokio::select! {
+            () = inner.stop.cancelled() => return,
+            () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use model::{GroupKey, PersonKey, TenantKey};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 use std::collections::{HashMap, HashSet};
+use tokio::sync::watch;
 use store::{Shared};
 
 #[derive(Default)]
@@ -21,17 +22,36 @@ struct Resident {
     groups: HashMap<GroupKey, Group>,
 }
 
-/// Group membership in memory.
+/// Group membership in memory. Until it is loaded, whoever needs it waits at [`Roster::loaded`].
 #[derive(Default)]
 pub struct Roster {
     resident: RwLock<Resident>,
     turn: tokio::sync::Mutex<()>,
+    loaded: watch::Sender<bool>,
 }
 
 impl Roster {
-    pub(crate) async fn open(store: &Shared, tenant: TenantKey) -> store::Result<Roster> {
+    /// Reads every membership; a million and a half of them take most of a second, so the server starts meanwhile.
+    pub(crate) async fn load(&self, store: &Shared, tenant: TenantKey) -> store::Result<()> {
+        let _turn = self.turn.lock().await;
         let resident = Resident::read(store, tenant).await?;
-        Ok(Roster { resident: RwLock::new(resident), turn: tokio::sync::Mutex::new(()) })
+        *self.resident.write() = resident;
+        self.loaded.send_replace(true);
+        Ok(())
+    }
+
+    /// Resolves once the memberships are loaded.
+    pub async fn loaded(&self) {
+        if *self.loaded.borrow() {
+            return;
+        }
+        // The sender lives in this roster, so waiting ends with the value.
+        let _ = self.loaded.subscribe().wait_for(|loaded| *loaded).await;
+    }
+
+    /// Whether the memberships are loaded.
+    pub fn is_loaded(&self) -> bool {
+        *self.loaded.borrow()
     }
 
     /// Held over a change of membership in the store and its [`Roster::apply`], so that both happen in one order.
@@ -60,10 +80,7 @@ impl Roster {
 
     /// Reads everything again when the store's version moved: after an import, or when objects were deleted.
     pub(crate) async fn changed(&self, inner: &Inner) -> store::Result<()> {
-        let _turn = self.turn.lock().await;
-        let fresh = Resident::read(&inner.store, inner.tenant_key()).await?;
-        *self.resident.write() = fresh;
-        Ok(())
+        self.load(&inner.store, inner.tenant_key()).await
     }
 
     /// Everybody in these groups, nested ones included, once each; cycles are walked once. Also the version that says so.

@@ -1,1 +1,86 @@
-//! How people and programs see Carillon: the HTTP API.
+//! How people and programs see Carillon: the HTTP API under `/api/v1`, its description (`/openapi.json`) and a viewer for
+//! it (`/docs`), health and metrics.
+//!
+//! Handlers are thin: they read a request (`ask`), call one operation of the engine, and write its answer (`answer`) or its
+//! refusal (`problem`). No rule and no query lives here. Every route stands once, with its description beside it, in
+//! [`routes`]: the router and the OpenAPI document are both made from that list, so they cannot differ.
+
+mod answer;
+mod api;
+mod ask;
+mod docs;
+mod openapi;
+pub mod problem;
+mod routes;
+mod serve;
+mod service;
+mod stream;
+mod watch;
+
+pub use serve::serve;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware;
+use engine::Engine;
+use http::StatusCode;
+use problem::Problem;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+/// What the binary hands in beside the engine.
+pub struct Extras {
+    /// Renders the metrics in Prometheus' text format.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// The program's version.
+    pub version: String,
+    /// How the outside reaches this server, such as `https://carillon.example.org`; empty when that is not known.
+    pub public_url: String,
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub engine: Engine,
+    pub extras: Arc<Extras>,
+    pub made: Arc<Made>,
+}
+
+/// Documents that are made when they are first asked for: most starts never show them.
+#[derive(Default)]
+pub(crate) struct Made {
+    openapi: OnceLock<bytes::Bytes>,
+    docs: OnceLock<bytes::Bytes>,
+}
+
+/// The whole HTTP surface over an engine.
+pub fn router(engine: Engine, extras: Extras) -> Router {
+    let app = App { engine, extras: Arc::new(extras), made: Arc::default() };
+    let mut paths: BTreeMap<&'static str, axum::routing::MethodRouter<App>> = BTreeMap::new();
+    for route in routes::all() {
+        let before = paths.remove(route.path).unwrap_or_default();
+        paths.insert(route.path, before.merge(route.handler));
+    }
+    let mut router = Router::new();
+    for (path, methods) in paths {
+        router = router.route(path, methods);
+    }
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        // Bodies are bounded where they are read; imports by their own bound.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(watch::bounded))
+        .layer(middleware::from_fn(watch::sealed))
+        .with_state(app)
+}
+
+async fn unknown_path(request: Request) -> Problem {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Problem::new(StatusCode::NOT_FOUND, "unknown_path", format!("there is nothing at {path}; see /docs for what there is"))
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    let detail = format!("{} is not possible here; see the Allow header for what is", request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}

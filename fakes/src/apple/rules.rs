@@ -149,3 +149,71 @@ fn body(payload: &[u8], checks: &Checks, seen: &mut Seen) -> Option<(u16, &'stat
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    const BODY: &[u8] = br#"{"aps":{"alert":"x"}}"#;
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+    const PATH: &str = "/3/device/00112233445566778899";
+
+    fn ruling(path: &str, headers: &[(&str, &str)], payload: &[u8]) -> Option<(u16, String)> {
+        let mut request = Request::post(path);
+        for (name, value) in [("apns-topic", "t"), ("apns-push-type", "alert")].iter().chain(headers) {
+            if !value.is_empty() {
+                request
+                    .headers_mut()
+                    .expect("no error so far")
+                    .insert(http::HeaderName::try_from(*name).expect("a name"), value.parse().expect("a value"));
+            } else {
+                request.headers_mut().expect("no error so far").remove(*name);
+            }
+        }
+        let head = request.body(()).expect("a request").into_parts().0;
+        let checks = Checks { key: None, topics: vec!["t".into()], text: Some("alert".into()) };
+        examine(&head, payload, &checks, &mut Seen::default(), 0).map(|answer| (answer.status, answer.reason))
+    }
+
+    #[test]
+    fn every_mistake_has_apples_word() {
+        assert_eq!(ruling(PATH, &[], BODY), None);
+        let long = "x".repeat(65);
+        let large = [b"{\"aps\":{},\"x\":\"".as_slice(), &[b'x'; 5000], b"\"}"].concat();
+        let table: &[Row<'_>] = &[
+            ("/3/device/", &[], BODY, 400, "MissingDeviceToken"),
+            ("/3/device/xyz", &[], BODY, 400, "BadDeviceToken"),
+            ("/3/device/001", &[], BODY, 400, "BadDeviceToken"),
+            (PATH, &[("apns-topic", "")], BODY, 400, "MissingTopic"),
+            (PATH, &[("apns-topic", "other")], BODY, 400, "TopicDisallowed"),
+            (PATH, &[("apns-priority", "7")], BODY, 400, "BadPriority"),
+            (PATH, &[("apns-expiration", "soon")], BODY, 400, "BadExpirationDate"),
+            (PATH, &[("apns-collapse-id", &long)], BODY, 400, "BadCollapseId"),
+            (PATH, &[("apns-id", "7")], BODY, 400, "BadMessageId"),
+            (PATH, &[("apns-push-type", "shout")], BODY, 400, "InvalidPushType"),
+            (PATH, &[], b"", 400, "PayloadEmpty"),
+            (PATH, &[], b"not JSON", 400, "PayloadEmpty"),
+            (PATH, &[], &large, 413, "PayloadTooLarge"),
+            (PATH, &[], br#"{"aps":{}}"#, 400, "WrongText"),
+        ];
+        for (path, headers, payload, status, reason) in table {
+            assert_eq!(ruling(path, headers, payload), Some((*status, (*reason).to_owned())), "{path} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_provider_token_has_to_be_there_signed_and_young() {
+        let checks = Checks { key: Some(super::super::Key::generate("K", "T")), topics: vec![], text: None };
+        let said = |value: &str| {
+            let mut headers = HeaderMap::new();
+            if !value.is_empty() {
+                headers.insert("authorization", value.parse().expect("a value"));
+            }
+            provider_token(&headers, &checks, &mut Seen::default(), 0)
+        };
+        assert_eq!(said(""), Some("MissingProviderToken"));
+        assert_eq!(said("bearer a.b.c"), Some("InvalidProviderToken"));
+        assert_eq!(said("basic x"), Some("InvalidProviderToken"));
+    }
+}

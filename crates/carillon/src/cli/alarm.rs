@@ -1,7 +1,8 @@
 //! `carillon alarm`: what the server wants an administrator to mend.
 
+use super::client::Page;
 use super::connect::Connection;
-use super::listing::{self, Portion};
+use super::listing;
 use super::output::Out;
 use super::trouble::Result;
 use crate::exit::Exit;
@@ -26,12 +27,12 @@ pub struct Alarm {
 enum Action {
     /// List alarms; those that are over have a time in the last column
     #[command(after_help = "Example:\n  carillon alarm list")]
-    List(Portion),
+    List,
 }
 
 pub async fn command(args: Alarm, out: &Out) -> Result<Exit> {
     let client = args.connection.client()?;
-    let Action::List(portion) = args.action;
-    let page = listing::fetch(&client, &["alarms"], &[], &portion).await?;
+    let Action::List = args.action;
+    let page = Page::of_answer(client.get(&["alarms"], &[]).await?);
     listing::print(out, &page, &["code", "detail", "raisedAt", "lastAt", "count", "clearedAt"], "No alarm.")
 }

@@ -40,6 +40,15 @@ pub struct Page {
 }
 
 impl Page {
+    /// From one answer of the API.
+    pub fn of_answer(mut answer: Value) -> Page {
+        let next = answer["nextCursor"].as_str().map(str::to_owned);
+        match answer["items"].take() {
+            Value::Array(items) => Page { items, next },
+            _ => Page { items: Vec::new(), next },
+        }
+    }
+
     /// As the API writes it.
     pub fn to_json(&self) -> Value {
         serde_json::json!({ "items": self.items, "nextCursor": self.next })
@@ -212,12 +221,9 @@ impl Client {
             if let Some(next) = &page.next {
                 query.push(("cursor", next));
             }
-            let mut answer = self.get(path, &query).await?;
-            let next = answer["nextCursor"].as_str().map(str::to_owned);
-            if let Value::Array(items) = answer["items"].take() {
-                page.items.extend(items);
-            }
-            page.next = next;
+            let more = Page::of_answer(self.get(path, &query).await?);
+            page.items.extend(more.items);
+            page.next = more.next;
             if page.next.is_none() || page.items.len() >= limit {
                 return Ok(page);
             }
@@ -264,6 +270,7 @@ fn cause(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::canned::{Answer, Canned};
     use serde_json::json;
 
     #[test]
@@ -297,5 +304,39 @@ mod tests {
         let trouble = client.get(&["me"], &[]).await.expect_err("nobody listens");
         assert_eq!(trouble.exit, Exit::Unavailable);
         assert!(trouble.detail.contains("Connection refused") && trouble.detail.ends_with("is the server running?"), "{trouble}");
+    }
+
+    #[tokio::test]
+    async fn a_lost_connection_is_tried_once_more_under_the_same_key() {
+        let server = Canned::start(|n, _| if n == 0 { Answer::Cut } else { Answer::Json(201, json!({"id": "x"})) }).await;
+        let made = server.client().post(&["notifications"], &json!({"title": "T"})).await.expect("the second try");
+        assert_eq!(made["id"], "x");
+        let asked = server.asked();
+        let key = |request: &str| request.lines().find_map(|l| l.strip_prefix("idempotency-key: ").map(str::to_owned)).expect("a key");
+        assert_eq!((asked.len(), key(&asked[0])), (2, key(&asked[1])));
+        assert!(asked[1].contains("authorization: Bearer secret"), "{}", asked[1]);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_still_open_is_asked_for_again() {
+        let open = || json!({"code": "idempotency_in_progress", "detail": "still open"});
+        let server = Canned::start(move |n, _| if n < 2 { Answer::Json(409, open()) } else { Answer::Json(201, json!({"id": "x"})) }).await;
+        assert_eq!(server.client().post_keyed(&["users"], &json!({}), "k").await.expect("in the end")["id"], "x");
+        assert!(server.asked().iter().all(|request| request.contains("idempotency-key: k")));
+    }
+
+    #[tokio::test]
+    async fn a_list_is_fetched_page_by_page_up_to_its_limit() {
+        let server = Canned::start(|n, _| {
+            let next = if n < 2 { json!(format!("c{n}")) } else { json!(null) };
+            Answer::Json(200, json!({"items": [n * 2, n * 2 + 1], "nextCursor": next}))
+        })
+        .await;
+        let all = server.client().list(&["users"], &[("search", "x")], usize::MAX, None).await.expect("all");
+        assert_eq!((all.items.len(), all.next), (6, None));
+        assert!(server.asked()[1].starts_with("GET /api/v1/users?search=x&limit=500&cursor=c0 "), "{}", server.asked()[1]);
+        let server = Canned::start(|_, _| Answer::Json(200, json!({"items": [1, 2], "nextCursor": "more"}))).await;
+        let some = server.client().list(&["users"], &[], 2, None).await.expect("some");
+        assert_eq!((some.items.len(), some.next.as_deref(), server.asked().len()), (2, Some("more"), 1));
     }
 }

@@ -1,5 +1,6 @@
 //! `carillon device`: devices and their registrations with push services.
 
+use super::client::Page;
 use super::connect::Connection;
 use super::listing::{self, Portion, print_object};
 use super::output::Out;
@@ -80,8 +81,6 @@ enum Action {
     Registrations {
         /// Which
         device: String,
-        #[command(flatten)]
-        portion: Portion,
     },
     /// Register one with a push service
     #[command(
@@ -135,6 +134,9 @@ struct Fields {
     /// Whether an Android device has Play services
     #[arg(long, value_name = "BOOL")]
     play_services: Option<bool>,
+    /// Whether its owner wants pushes on it
+    #[arg(long, value_name = "BOOL")]
+    push_enabled: Option<bool>,
 }
 
 impl Fields {
@@ -148,7 +150,12 @@ impl Fields {
             ("enrolledByUpn", &self.enrolled_by),
             ("notificationPermission", &self.permission),
         ];
-        let switches = [("enrolled", self.enrolled), ("appInstalled", self.app_installed), ("playServices", self.play_services)];
+        let switches = [
+            ("enrolled", self.enrolled),
+            ("appInstalled", self.app_installed),
+            ("playServices", self.play_services),
+            ("pushEnabled", self.push_enabled),
+        ];
         let texts = texts.into_iter().filter_map(|(name, value)| value.as_deref().map(|v| (name.to_owned(), text_or_null(v))));
         let switches = switches.into_iter().filter_map(|(name, value)| value.map(|v| (name.to_owned(), json!(v))));
         Value::Object(texts.chain(switches).collect::<Map<_, _>>())
@@ -221,9 +228,9 @@ pub async fn command(args: Device, out: &Out) -> Result<Exit> {
             out.say(&json!({ "id": id, "deleted": true }), || format!("Deleted the device {device}."));
             Ok(Exit::Done)
         }
-        Action::Registrations { device, portion } => {
+        Action::Registrations { device } => {
             let id = client.resolve("device", &device).await?;
-            let page = listing::fetch(&client, &["devices", &id, "registrations"], &[], &portion).await?;
+            let page = Page::of_answer(client.get(&["devices", &id, "registrations"], &[]).await?);
             let columns = ["id", "service", "app", "environment", "token", "state", "retiredCode", "registeredAt"];
             listing::print(out, &page, &columns, "It has no registration.")
         }

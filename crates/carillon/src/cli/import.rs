@@ -70,7 +70,8 @@ pub async fn command(args: Import, out: &Out) -> Result<Exit> {
         && std::io::stdin().is_terminal()
         && std::io::stderr().is_terminal();
     if ask && !agreed(&upload(&client, &args.files, &args, true).await?)? {
-        return Err(Trouble::new(Exit::Interrupted, "interrupted", "nothing was changed"));
+        eprintln!("Nothing was changed.");
+        return Ok(Exit::Interrupted);
     }
     let report = upload(&client, &args.files, &args, args.dry_run).await?;
     let faulty = number(&report, "faultCount") > 0;
@@ -243,6 +244,7 @@ fn words(out: &Out, report: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::canned::{Answer, Canned};
 
     #[test]
     fn a_report_says_what_changed() {
@@ -260,5 +262,36 @@ mod tests {
         let trouble = with_count(Trouble::of_answer(422, document.to_string().as_bytes()));
         assert_eq!((trouble.exit, trouble.faults.len()), (Exit::Use, SHOWN_FAULTS));
         assert!(trouble.to_string().ends_with("… 5000 faults in all; --json has more of them"));
+    }
+
+    #[tokio::test]
+    async fn files_are_streamed_and_the_import_is_followed_to_its_report() {
+        let server = Canned::start(|n, _| match n {
+            0 => Answer::Json(202, json!({"id": "i", "state": "running"})),
+            1 => Answer::Json(200, json!({"id": "i", "state": "running", "read": 1, "total": 2, "written": 0, "toWrite": 0})),
+            2 => Answer::Json(200, json!({"id": "i", "state": "done", "report": {"applied": true, "users": {"created": 1}}})),
+            _ => Answer::Json(
+                200,
+                json!({"id": "i", "state": "failed", "problem": {"status": 422, "code": "import_invalid", "detail": "1 fault",
+                "errors": [{"field": "people.csv:2:email", "message": "is wrong"}], "faultCount": 1}}),
+            ),
+        })
+        .await;
+        let file = std::env::temp_dir().join(format!("carillon-people-{}.csv", uuid::Uuid::new_v4()));
+        std::fs::write(&file, "upn\nada@example.org\n").expect("a file");
+        let how = How { mode: "replace", dry_run: true, allow_many_removals: false };
+        let parts = || vec![("people.csv".to_owned(), Source::File(file.clone()))];
+        let report = import(&server.client(), parts(), &how).await.expect("a report");
+        assert_eq!((report["users"]["created"].as_u64(), report["id"].as_str()), (Some(1), Some("i")));
+        let asked = server.asked();
+        assert!(asked[0].starts_with("POST /api/v1/directory/import?mode=replace&dryRun=true&allowManyRemovals=false "), "{}", asked[0]);
+        assert!(
+            asked[0].contains("prefer: respond-async")
+                && asked[0].contains("filename=\"people.csv\"")
+                && asked[0].contains("ada@example.org")
+        );
+        let trouble = follow(&server.client(), "i").await.expect_err("bad cells");
+        assert_eq!((trouble.exit, trouble.faults.len()), (Exit::Use, 1));
+        std::fs::remove_file(&file).expect("removed");
     }
 }

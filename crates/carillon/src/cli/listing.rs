@@ -35,7 +35,7 @@ pub async fn fetch(client: &Client, path: &[&str], query: Query<'_>, portion: &P
 
 /// Prints a page: the API's object for programs, these columns (JSON names) for people.
 pub fn print(out: &Out, page: &Page, columns: &[&str], nothing: &str) -> Result<Exit> {
-    print_rows(out, page, columns, nothing, |item, column| field(item, column))
+    print_rows(out, page, columns, nothing, field)
 }
 
 /// The same with a way of its own to show a cell.

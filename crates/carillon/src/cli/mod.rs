@@ -4,6 +4,8 @@
 pub mod agent;
 mod alarm;
 mod audience;
+#[cfg(test)]
+mod canned;
 pub mod client;
 mod configuration;
 pub mod connect;
@@ -39,17 +41,21 @@ Examples:
   carillon demo                                        see everything, on fakes
   carillon serve --data /var/lib/carillon              run it in earnest
   carillon send --group Lyon --title Hello --body \"The lift works again.\" --wait
-  carillon why 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 ada@example.org
+  carillon why 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 ada@example.org";
 
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 not signed in or not allowed, 4 no such thing, 5 conflict,
-6 over a limit, 7 server not reachable or not available, 130 interrupted.";
+/// The examples, and the one table of exit codes.
+fn examples_and_exit_codes() -> String {
+    let line = |(exit, meaning): &(Exit, &str)| format!("  {:3}  {meaning}", exit.code());
+    let table: Vec<String> = Exit::TABLE.iter().map(line).collect();
+    format!("{EXAMPLES}\n\nExit codes:\n{}", table.join("\n"))
+}
 
 /// Carillon, the self-hosted notification control plane of an organization.
 #[derive(Debug, Parser)]
-#[command(name = "carillon", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "carillon", version, after_help = examples_and_exit_codes(), subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Print one JSON object on standard output, for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub json: bool,
     /// What to do.
     #[command(subcommand)]

@@ -32,7 +32,7 @@ pub struct Reach {
     body: Option<String>,
     #[command(flatten)]
     manner: Manner,
-    /// Also list people: reason:CODE, inbox-only or channel:KIND
+    /// Also list people: reason:CODE, channel:KIND, inbox-only or unreachable
     #[arg(long, value_name = "WHOM", value_parser = parse_list)]
     list: Option<String>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct Reach {
     connection: Connection,
 }
 
-/// Accepts the three forms and writes them as the API does.
+/// Accepts the four forms and writes them as the API does.
 fn parse_list(text: &str) -> std::result::Result<String, String> {
     match text.split_once(':') {
         Some(("reason", code)) if Reason::from_word(code).is_some() => Ok(text.to_owned()),
@@ -49,7 +49,8 @@ fn parse_list(text: &str) -> std::result::Result<String, String> {
         Some(("channel", kind)) if model::channel::ChannelKind::from_word(kind).is_some() => Ok(text.to_owned()),
         Some(("channel", kind)) => Err(format!("there is no channel {kind:?}; there are apns, fcm, wns, webpush, email, inbox")),
         None if matches!(text, "inbox-only" | "inboxOnly") => Ok("inboxOnly".into()),
-        _ => Err("takes reason:CODE, inbox-only or channel:KIND".into()),
+        None if text == "unreachable" => Ok(text.to_owned()),
+        _ => Err("takes reason:CODE, channel:KIND, inbox-only or unreachable".into()),
     }
 }
 
@@ -70,13 +71,10 @@ pub async fn command(args: Reach, out: &Out) -> Result<Exit> {
         if let Some(cursor) = &page.next {
             query.push(("cursor", cursor));
         }
-        let mut answer = client.reckon(&["notifications", "reach"], &query, &body).await?;
-        let next = answer["nextCursor"].as_str().map(str::to_owned);
-        if let Value::Array(items) = answer["items"].take() {
-            page.items.extend(items);
-        }
-        page.next = next;
-        reach = answer;
+        reach = client.reckon(&["notifications", "reach"], &query, &body).await?;
+        let more = Page::of_answer(reach.clone());
+        page.items.extend(more.items);
+        page.next = more.next;
     }
     if out.json {
         reach["items"] = Value::Array(page.items);
@@ -122,7 +120,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_list_is_named_in_one_of_three_forms() {
+    fn a_list_is_named_in_one_of_four_forms() {
         assert_eq!(parse_list("reason:no_device"), Ok("reason:no_device".into()));
         assert_eq!(parse_list("inbox-only"), Ok("inboxOnly".into()));
         assert_eq!(parse_list("channel:apns"), Ok("channel:apns".into()));

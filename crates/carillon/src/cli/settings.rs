@@ -68,16 +68,12 @@ pub async fn command(args: Settings, out: &Out) -> Result<Exit> {
     let client = args.connection.client()?;
     match args.action {
         Action::List => {
-            let mut answer = client.get(&["settings"], &[]).await?;
+            let answer = client.get(&["settings"], &[]).await?;
             if out.json {
                 out.object(&answer);
                 return Ok(Exit::Done);
             }
-            let items = match answer["items"].take() {
-                Value::Array(items) => items,
-                _ => Vec::new(),
-            };
-            listing::print(out, &Page { items, next: None }, &["key", "value", "default", "help"], "There is no setting.")
+            listing::print(out, &Page::of_answer(answer), &["key", "value", "default", "help"], "There is no setting.")
         }
         Action::Get { key } => print_object(out, &client.get(&["settings", &key], &[]).await?),
         Action::Set { key, value } => {

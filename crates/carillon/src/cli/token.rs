@@ -79,12 +79,24 @@ pub async fn command(args: Token, out: &Out) -> Result<Exit> {
         }
         Action::List(portion) => {
             let page = listing::fetch(&client, &["tokens"], &[], &portion).await?;
-            listing::print(out, &page, &["id", "name", "role", "scope", "createdAt", "expiresAt"], "There is no token.")
+            let columns = ["id", "name", "role", "scope", "createdAt", "expiresAt", "revokedAt"];
+            listing::print_rows(out, &page, &columns, "There is no token.", |token, column| match column {
+                "scope" => scope(token),
+                other => field(token, other),
+            })
         }
         Action::Revoke { id } => {
             client.delete(&["tokens", &id], &[]).await?;
             out.say(&json!({ "id": id, "revoked": true }), || format!("Revoked {id}."));
             Ok(Exit::Done)
         }
+    }
+}
+
+/// Names of the groups that a token is limited to.
+fn scope(token: &Value) -> String {
+    match token["scope"]["groups"].as_array() {
+        Some(groups) => groups.iter().map(|group| field(group, "name")).collect::<Vec<_>>().join(", "),
+        None => "everything".into(),
     }
 }

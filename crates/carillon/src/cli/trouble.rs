@@ -105,11 +105,16 @@ impl fmt::Display for Trouble {
 
 impl From<crate::config::Faults> for Trouble {
     fn from(faults: crate::config::Faults) -> Trouble {
+        // A fault begins with the place where it was written: the field, for programs.
+        let fault = |text: &String| {
+            let (place, rule) = text.split_once(": ").unwrap_or(("configuration", text));
+            Fault { field: place.to_owned(), message: rule.to_owned() }
+        };
         let detail = match faults.0.as_slice() {
             [one] => one.clone(),
-            many => format!("the configuration has {} faults:\n  {}", many.len(), many.join("\n  ")),
+            many => format!("the configuration has {} faults:", many.len()),
         };
-        Trouble::new(Exit::Use, "invalid_configuration", detail)
+        Trouble { faults: faults.0.iter().map(fault).collect(), ..Trouble::new(Exit::Use, "invalid_configuration", detail) }
     }
 }
 
@@ -136,6 +141,15 @@ mod tests {
         let trouble = Trouble::of_answer(429, body.to_string().as_bytes());
         assert_eq!(trouble.exit, Exit::OverLimit);
         assert!(trouble.to_string().ends_with("Try again in 61 s."));
+    }
+
+    #[test]
+    fn faults_of_a_configuration_stand_on_a_line_each() {
+        let one = Trouble::from(crate::config::Faults(vec!["c.toml: [server] listen: is wrong".into()]));
+        assert_eq!((one.exit, one.to_string()), (Exit::Use, "c.toml: [server] listen: is wrong".into()));
+        let two = Trouble::from(crate::config::Faults(vec!["c.toml: a: b".into(), "CARILLON__X: c".into()]));
+        assert_eq!(two.to_string(), "the configuration has 2 faults:\n  c.toml: a: b\n  CARILLON__X: c");
+        assert_eq!(two.document()["errors"][1], json!({"field": "CARILLON__X", "message": "c"}));
     }
 
     #[test]

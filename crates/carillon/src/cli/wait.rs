@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// First and longest pause between two polls.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+/// How long a server that restarts is waited for.
+const AWAY: Duration = Duration::from_secs(30);
 /// Failed deliveries that are named.
 const NAMED: usize = 10;
 
@@ -87,7 +89,18 @@ async fn follow(client: &Client, mut notification: Value) -> Result<(Value, End)
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 5 / 4).min(PAUSES.1);
-        notification = client.get(&["notifications", &id], &[]).await?;
+        notification = get_patiently(client, &id).await?;
+    }
+}
+
+/// Asks for the notification; a server that restarts meanwhile gets some time.
+async fn get_patiently(client: &Client, id: &str) -> Result<Value> {
+    let began = Instant::now();
+    loop {
+        match client.get(&["notifications", id], &[]).await {
+            Err(away) if away.exit == Exit::Unavailable && began.elapsed() < AWAY => tokio::time::sleep(PAUSES.1).await,
+            other => return other,
+        }
     }
 }
 
@@ -186,6 +199,7 @@ async fn name_failures(client: &Client, out: &Out, id: &str, failed: u64, our_fa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::canned::{Answer, Canned};
 
     fn client() -> Client {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -214,5 +228,55 @@ mod tests {
     #[test]
     fn failures_are_what_was_meant_to_go_and_did_not() {
         assert_eq!(failures(&json!({"accepted": 9, "suppressed": 4, "rejected": 1, "gone": 2, "expired": 3, "cancelled": 5})), 6);
+    }
+
+    fn notification(state: &str, counts: Value) -> Value {
+        json!({ "id": "n", "state": state, "counts": counts })
+    }
+
+    #[tokio::test]
+    async fn it_follows_to_the_end_and_the_exit_status_tells_of_failures() {
+        let server = Canned::start(|n, request| {
+            if request.contains("/deliveries") {
+                return Answer::Json(200, json!({"items": [{"upn": "ada@example.org", "state": "gone"}], "nextCursor": null}));
+            }
+            let counts = json!({"deliveries": 3, "accepted": 2, "gone": 1});
+            Answer::Json(
+                200,
+                if n < 2 { notification("sending", json!({"deliveries": 3, "scheduled": 3 - n})) } else { notification("done", counts) },
+            )
+        })
+        .await;
+        let first = notification("accepted", json!({}));
+        assert_eq!(follow_and_print(&server.client(), &Out::plain(), first.clone(), true).await, Ok(Exit::Failed));
+        assert!(server.asked()[0].starts_with("GET /api/v1/notifications/n "));
+        assert_eq!(follow_and_print(&server.client(), &Out::plain(), first, false).await, Ok(Exit::Done));
+    }
+
+    #[tokio::test]
+    async fn what_is_held_for_longer_than_a_minute_is_not_waited_for_unless_something_is_due_sooner() {
+        let server = Canned::start(|n, request| {
+            if !request.contains("/deliveries") {
+                return Answer::Json(200, notification("sending", json!({"deliveries": 2, "held": 2})));
+            }
+            let soon = now().plus(Duration::from_secs(if n < 3 { 10 } else { 700 })).to_string();
+            let late = now().plus(Duration::from_secs(900)).to_string();
+            Answer::Json(200, json!({"items": if request.contains("our_fault") { json!([]) } else { json!([{"due": late}, {"due": soon}]) }, "nextCursor": null}))
+        })
+        .await;
+        let first = notification("sending", json!({"deliveries": 2, "held": 2}));
+        let (last, end) = follow(&server.client(), first).await.expect("an end");
+        assert_eq!((end, number(&last["counts"], "held")), (End::Held, 2));
+        assert!(server.asked().len() >= 4, "it looked again while something was due soon");
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_waits_for_our_fault_fails_the_exit_status() {
+        let server = Canned::start(|_, _| {
+            Answer::Json(200, json!({"items": [{"due": now().plus(Duration::from_secs(300)).to_string(), "reasonCode": "our_fault"}], "nextCursor": null}))
+        })
+        .await;
+        let held = notification("sending", json!({"deliveries": 1, "held": 1}));
+        assert_eq!(follow_and_print(&server.client(), &Out::plain(), held, true).await, Ok(Exit::Failed));
     }
 }

@@ -202,7 +202,8 @@ fn scalar(key: &Key, value: &Value) -> Result<Scalar, String> {
 }
 
 fn join(folder: &Path, path: &str) -> String {
-    folder.join(path).to_string_lossy().into_owned()
+    // Collecting the components takes out `.` in the middle.
+    folder.join(path).components().collect::<PathBuf>().to_string_lossy().into_owned()
 }
 
 /// Makes the path of a `sqlite:` store count from `folder`; other stores stay as they are, to be refused later.

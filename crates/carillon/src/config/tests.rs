@@ -159,7 +159,7 @@ fn wrong_variables_are_named_as_they_were_written() {
 
 #[test]
 fn relative_paths_count_from_the_folder_of_the_file() {
-    let text = "database='sqlite:x.db'\n[server]\ndata='d'\n[keys]\nat_rest_file='/k'";
+    let text = "database='sqlite:x.db'\n[server]\ndata='./d'\n[keys]\nat_rest_file='/k'";
     let values = read::layers(Some((Path::new("/etc/carillon/c.toml"), text)), [], &Overrides::default());
     let config = build::config(values).expect("a configuration");
     assert_eq!(config.server.data, Path::new("/etc/carillon/d"));

@@ -53,12 +53,7 @@ pub(super) fn render(words: &Words, sender: &Sender) -> Rendered {
 
 /// Everything that follows DATA for one recipient: header, body, the dot that ends it.
 pub(super) fn content(wire: WireId, name: &str, email: &str, now: Timestamp, sender: &Sender, rendered: &Rendered) -> Vec<u8> {
-    let own = format!(
-        "Date: {}\r\nTo: {}\r\nMessage-ID: <{wire}@{}>\r\n",
-        date(now),
-        mailbox(name, email, "To: ".len()),
-        sender.domain()
-    );
+    let own = format!("Date: {}\r\nTo: {}\r\nMessage-ID: <{wire}@{}>\r\n", date(now), mailbox(name, email, "To: ".len()), sender.domain());
     let mut out = Vec::with_capacity(own.len() + rendered.head.len() + rendered.body.len() + 64);
     stuff_dots(own.as_bytes(), &mut out);
     stuff_dots(&rendered.head, &mut out);

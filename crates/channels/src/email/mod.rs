@@ -126,12 +126,18 @@ impl EmailChannel {
             return wrong("channels.email.port", "it is 0", "write 587 for starttls, 465 for implicit, 25 for none");
         }
         let Some(sender) = sender(&settings.from) else {
-            return wrong("channels.email.from", "it holds no address", "write carillon@example.org or \"Carillon <carillon@example.org>\"");
+            return wrong(
+                "channels.email.from",
+                "it holds no address",
+                "write carillon@example.org or \"Carillon <carillon@example.org>\"",
+            );
         };
         let login = match (&settings.username, &settings.password) {
             (None, None) => None,
             (Some(user), Some(password)) if !user.is_empty() => Some((user.clone(), password.clone())),
-            (Some(_), _) => return wrong("channels.email.password_file", "there is a user name without a password", "name the password's file"),
+            (Some(_), _) => {
+                return wrong("channels.email.password_file", "there is a user name without a password", "name the password's file");
+            }
             (None, Some(_)) => return wrong("channels.email.username", "there is a password without a user name", "write the user name"),
         };
         if login.is_some() && settings.tls == EmailTls::None && !is_loopback(&settings.host) {

@@ -171,7 +171,9 @@ mod tests {
             assert_eq!(classed(Stage::Rcpt, &format!("550 {code} x")), ("address_gone", false, code.to_owned()));
             assert_ne!(classed(Stage::Mail, &format!("550 {code} x")).0, "address_gone", "{code} about the sender");
         }
-        for line in ["550 mailbox unavailable", "550 5.7.1 policy", "552 5.2.2 full", "554 5.7.1 spam", "550 5.1.2 bad domain", "550 5.7.26 DMARC"] {
+        for line in
+            ["550 mailbox unavailable", "550 5.7.1 policy", "552 5.2.2 full", "554 5.7.1 spam", "550 5.1.2 bad domain", "550 5.7.26 DMARC"]
+        {
             assert_eq!(classed(Stage::Rcpt, line).0, "rejected", "{line}");
         }
         assert_eq!(classed(Stage::Data, "550 user unknown").0, "rejected", "after DATA it may be about the content");

@@ -118,6 +118,8 @@ impl Engine {
         if bearer.is_empty() || bearer.len() > SECRET_BYTES {
             return Err(unauthenticated("this is not a token of Carillon; send the one you were given as Authorization: Bearer car_…"));
         }
+        // Nearly every operation reads the roster, which is loaded behind the first answers of a start.
+        self.inner.roster.loaded().await;
         let hash = sha256(bearer.as_bytes());
         let now = self.now();
         let known = match self.inner.doorkeeper.find(&hash, now) {

@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
-use store::{Answer, Once};
+use store::Once;
+
+pub use store::Answer;
 use uuid::Uuid;
 
 /// Longest key.

@@ -6,6 +6,8 @@
 mod accounts;
 mod acceptance;
 mod campaigns;
+mod directory;
+mod import;
 mod inboxes;
 mod scene;
 mod stopping;
@@ -56,7 +58,7 @@ pub(crate) use stories;
 
 /// Every story.
 pub fn all() -> Vec<Story> {
-    [accounts::STORIES, acceptance::STORIES, campaigns::STORIES, inboxes::STORIES, stopping::STORIES].concat()
+    [directory::STORIES, import::STORIES, accounts::STORIES, acceptance::STORIES, campaigns::STORIES, inboxes::STORIES, stopping::STORIES].concat()
 }
 
 /// Tells every story on an engine and prints a line for each.

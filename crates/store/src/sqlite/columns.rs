@@ -1,6 +1,7 @@
 //! How words and ids stand in columns, and how they come back. A number that no word has is a damaged store.
 
 use crate::{Result, StoreError};
+use rusqlite::{CachedStatement, Connection};
 use uuid::Uuid;
 
 /// The word of a stored number.
@@ -26,4 +27,28 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
 /// A stored number that is never negative.
 pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// A statement that is run for each of many rows: what did not change since the last row is not bound again.
+pub(crate) struct Repeated<'c, const N: usize> {
+    statement: CachedStatement<'c>,
+    bound: [Option<Option<i64>>; N],
+}
+
+impl<'c, const N: usize> Repeated<'c, N> {
+    /// Prepares it; it has `N` parameters.
+    pub fn new(c: &'c Connection, sql: &'static str) -> Result<Repeated<'c, N>> {
+        Ok(Repeated { statement: c.prepare_cached(sql)?, bound: [None; N] })
+    }
+
+    /// Runs it with these numbers; answers how many rows changed.
+    pub fn run(&mut self, values: [Option<i64>; N]) -> Result<usize> {
+        for (index, (value, bound)) in values.into_iter().zip(&mut self.bound).enumerate() {
+            if *bound != Some(value) {
+                self.statement.raw_bind_parameter(index + 1, value)?;
+                *bound = Some(value);
+            }
+        }
+        Ok(self.statement.raw_execute()?)
+    }
 }

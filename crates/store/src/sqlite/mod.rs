@@ -62,7 +62,9 @@ impl Sqlite {
     pub async fn open(file: &Path, clock: Arc<dyn Clock>) -> Result<Sqlite> {
         let file = file.to_owned();
         let opened = tokio::task::spawn_blocking(move || Sqlite::open_now(file, clock)).await;
-        opened.unwrap_or_else(|_| Err(StoreError::Broken("opening the store was interrupted".into())))
+        let store = opened.unwrap_or_else(|_| Err(StoreError::Broken("opening the store was interrupted".into())))?;
+        import::recover(&store).await?;
+        Ok(store)
     }
 
     fn open_now(file: PathBuf, clock: Arc<dyn Clock>) -> Result<Sqlite> {

@@ -252,11 +252,11 @@ pub(super) fn rows(s: &Scratch) -> Result<u64> {
     Ok(rows + s.number("SELECT count(*) FROM member_end")? + s.number("SELECT count(*) FROM member WHERE held = 0")?)
 }
 
-/// Writes the changes of a scratch file and shows them. Answers the scratch file for the tidying up.
+/// Writes the changes of a scratch file as versions that nobody sees yet. Answers the scratch file for what follows.
 ///
 /// # Errors
 /// Whatever stops it; what was written is still there then and must be taken back.
-pub(super) async fn apply(store: &Sqlite, scratch: Scratch) -> Result<Scratch> {
+pub(super) async fn write_versions(store: &Sqlite, scratch: Scratch) -> Result<Scratch> {
     let (tenant, generation) = (scratch.tenant, scratch.generation);
     let (scratch, [people, groups, devices, registrations]) = super::blocking(move || {
         let counts = [
@@ -285,8 +285,16 @@ pub(super) async fn apply(store: &Sqlite, scratch: Scratch) -> Result<Scratch> {
         })
         .await?;
     let steps = ENDS.iter().chain(&BEGINNINGS);
-    let scratch = walk(store, scratch, bases, steps, generation + 1, true).await?;
+    walk(store, scratch, bases, steps, generation + 1, true).await
+}
+
+/// Shows what was written: the one moment in which the directory changes.
+///
+/// # Errors
+/// As [`write_versions`].
+pub(super) async fn switch(store: &Sqlite, scratch: Scratch) -> Result<Scratch> {
     scratch.go_on()?;
+    let (tenant, generation) = (scratch.tenant, scratch.generation);
     store
         .write(WriteLane::Import, move |c, _| {
             c.prepare_cached("UPDATE meta SET generation = ?2, importing = 2, directory = directory + 1 WHERE tenant = ?1 AND importing = 1")?

@@ -101,7 +101,11 @@ async fn run(store: &Sqlite, tenant: TenantKey, import: Import) -> Result<Import
         scratch.remove();
         return Ok(report);
     }
-    let scratch = match apply::apply(store, scratch).await {
+    let written = match apply::write_versions(store, scratch).await {
+        Ok(scratch) => apply::switch(store, scratch).await,
+        Err(error) => Err(error),
+    };
+    let scratch = match written {
         Ok(scratch) => scratch,
         Err(error) => {
             if let Err(second) = recover::mend(store, tenant).await {

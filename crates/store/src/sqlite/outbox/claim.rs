@@ -18,11 +18,10 @@ const TAKE: &str = "UPDATE segment SET generation = ?2, node = ?3, due = ?4 WHER
 const NEXT_DUE: &str = "SELECT min(due) FROM segment WHERE lane = ?1 AND channel = ?2 AND due > ?3";
 const RENEW: &str = "UPDATE segment SET due = ?3 WHERE key = ?1 AND generation = ?2 AND node IS NOT NULL";
 const STAND: &str = "SELECT s.generation, s.woken, e.state FROM segment s JOIN event e ON e.key = s.event WHERE s.key = ?1";
-/// With `?6` every row that is not final; with `?7` those too that wait for something that a wake may have changed.
-/// A provider's own word for when to come again (27, 28) is kept.
+/// With `?6` (cancelled) or `?7` (woken) every row that is not final, whenever it is due: the caller may end it early.
 const ROWS: &str = "SELECT person, seq, device, registration, state, reason, facts, attempts, due FROM delivery \
     WHERE event = ?1 AND person BETWEEN ?2 AND ?3 AND channel = ?4 AND state IN (1, 2) \
-    AND (due <= ?5 OR ?6 OR (?7 AND reason NOT IN (27, 28))) ORDER BY person, seq";
+    AND (due <= ?5 OR ?6 OR ?7) ORDER BY person, seq";
 const WAKE_CHANNEL: &str = "UPDATE segment SET woken = generation + 1, due = CASE WHEN node IS NULL THEN min(due, ?3) ELSE due END \
     WHERE lane IN (1, 2) AND channel = ?2 AND tenant = ?1";
 const OUR_FAULTS: &str = "SELECT s.key FROM segment s WHERE EXISTS (SELECT 1 FROM delivery_count n \

@@ -4,23 +4,29 @@ use super::super::columns::{unsigned, word};
 use crate::{Count, Counts, Result};
 use model::{ChannelKind, EventKey, Reason, State};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::HashMap;
 
 const ADD: &str = "INSERT INTO delivery_count (event, channel, state, reason, rows) VALUES (?1, ?2, ?3, ?4, ?5) \
     ON CONFLICT (event, channel, state, reason) DO UPDATE SET rows = rows + excluded.rows";
 const OF_EVENT: &str = "SELECT channel, state, reason, rows FROM delivery_count WHERE event = ?1 AND rows > 0 ORDER BY channel, state, reason";
 const TOTALS: &str = "SELECT received, shown, opened, dismissed, planned_people FROM event WHERE key = ?1";
 
-/// Changes of counts, gathered.
+/// Which count of which event.
+type Of = (EventKey, ChannelKind, State, Reason);
+
+/// Changes of counts, gathered. A batch touches a handful of them, so a short list beats a map.
 #[derive(Default)]
 pub(super) struct Tally {
-    changes: HashMap<(EventKey, ChannelKind, State, Reason), i64>,
+    changes: Vec<(Of, i64)>,
 }
 
 impl Tally {
     /// Counts rows that came to stand here; a negative number counts rows that left.
     pub fn add(&mut self, event: EventKey, channel: ChannelKind, stand: (State, Reason), rows: i64) {
-        *self.changes.entry((event, channel, stand.0, stand.1)).or_default() += rows;
+        let of = (event, channel, stand.0, stand.1);
+        match self.changes.iter_mut().find(|(same, _)| *same == of) {
+            Some((_, sum)) => *sum += rows,
+            None => self.changes.push((of, rows)),
+        }
     }
 
     /// Counts one row that moved.

@@ -1,7 +1,7 @@
 //! Plans: rows of delivery, the segments that hold them, the counts and the cursor, a page at a time. A page that the
 //! cursor covers already does nothing, so a walk that a crash cut off is simply walked again.
 
-use super::super::columns::unsigned;
+use super::super::columns::{Repeated, unsigned};
 use super::counts::Tally;
 use super::inbox;
 use crate::{Claim, Lease, PagePlan, PlannedRow, Result};
@@ -66,23 +66,24 @@ pub(super) fn plan(c: &Connection, now: Timestamp, page: PagePlan) -> Result<Vec
 
 /// Inserts rows and their counts; answers how many people they are about.
 fn insert_rows(c: &Connection, page: &PagePlan, rows: &[PlannedRow]) -> Result<i64> {
-    let mut insert = c.prepare_cached(ROW)?;
+    let mut insert = Repeated::<11>::new(c, ROW)?;
     let mut tally = Tally::default();
     let (mut people, mut last) = (0, None);
     for row in rows {
-        insert.execute((
-            page.event.0,
-            row.person.0,
-            row.seq,
-            row.channel.number(),
-            row.state.number(),
-            row.reason.number(),
-            row.facts.0,
-            row.device.map(|key| key.0),
-            row.registration.map(|key| key.0),
-            page.policy_version,
-            if row.state.is_final() { 0 } else { row.due.0 },
-        ))?;
+        let due = if row.state.is_final() { 0 } else { row.due.0 };
+        insert.run([
+            Some(page.event.0),
+            Some(row.person.into()),
+            Some(row.seq.into()),
+            Some(row.channel.number().into()),
+            Some(row.state.number().into()),
+            Some(row.reason.number().into()),
+            Some(row.facts.0.into()),
+            row.device.map(i64::from),
+            row.registration.map(i64::from),
+            Some(page.policy_version),
+            Some(due),
+        ])?;
         tally.add(page.event, row.channel, (row.state, row.reason), 1);
         people += i64::from(last != Some(row.person));
         last = Some(row.person);

@@ -1,7 +1,7 @@
 //! Settlements: what became of rows, under the claim's generation. A claim is checked once per batch; writes of a lost one
 //! are left out and reported. The inner loop is one cached update by primary key.
 
-use super::super::columns::word;
+use super::super::columns::{Repeated, word};
 use super::counts::Tally;
 use crate::{Attempt, Retirement, Result, Settle, Settled, Settlement};
 use model::event::EventState;
@@ -13,6 +13,9 @@ const SEGMENT: &str = "SELECT generation, node IS NOT NULL, tenant, event, chann
 /// Applies only where the row stands as the caller saw it, so that the counts stay right.
 const ROW: &str = "UPDATE delivery SET state = ?4, reason = ?5, facts = ?6, due = ?7, attempts = max(attempts, ?8), at = coalesce(?9, at), \
     policy = ?10 WHERE event = ?1 AND person = ?2 AND seq = ?3 AND state = ?11 AND reason = ?12";
+/// The same for the usual case, an accepted first try of a row that was free to go, with half the parameters.
+const FIRST_ACCEPTED: &str = "UPDATE delivery SET state = 3, reason = 0, facts = ?4, due = 0, attempts = 1, at = ?5, policy = ?6 \
+    WHERE event = ?1 AND person = ?2 AND seq = ?3 AND state = 1 AND reason = 0";
 const STAND: &str = "SELECT state, reason FROM delivery WHERE event = ?1 AND person = ?2 AND seq = ?3";
 const ATTEMPT: &str = "INSERT OR REPLACE INTO attempt (event, person, seq, number, at, outcome, code, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const RETIRE: &str = "UPDATE registration SET state = 2, retired_code = ?4, version = version + 1 \
@@ -42,21 +45,19 @@ struct Held {
 /// Writes a batch.
 pub(super) fn settle(c: &Connection, now: Timestamp, batch: Vec<Settle>) -> Result<Settled> {
     let mut settled = Settled::default();
-    let mut claims: HashMap<(SegmentKey, i64), Option<Held>> = HashMap::new();
-    let mut rows = Rows { c, update: c.prepare_cached(ROW)?, tally: Tally::default(), now };
+    let mut claims = Claims::default();
+    let mut latest: Option<((SegmentKey, i64), Option<Held>)> = None;
+    let mut rows = Rows::new(c, now)?;
     for entry in batch {
         let claim = match &entry {
             Settle::Row(row) => (row.segment, row.generation),
             Settle::Release { segment, generation, .. } => (*segment, *generation),
         };
-        let held = match claims.get(&claim) {
-            Some(held) => *held,
-            None => {
-                let held = held_under(c, claim.0)?.filter(|held| held.claimed && held.generation == claim.1);
-                claims.insert(claim, held);
-                held
-            }
+        let held = match latest {
+            Some((same, held)) if same == claim => held,
+            _ => claims.find(c, claim)?,
         };
+        latest = Some((claim, held));
         let Some(held) = held else {
             if !settled.lost.contains(&claim.0) {
                 settled.lost.push(claim.0);
@@ -68,12 +69,31 @@ pub(super) fn settle(c: &Connection, now: Timestamp, batch: Vec<Settle>) -> Resu
             Settle::Release { segment, not_before, .. } => {
                 // What this batch wrote so far decides what the segment waits for.
                 release(c, now, segment, held, not_before, &mut settled)?;
-                claims.insert(claim, None);
+                claims.seen.insert(claim, None);
+                latest = None;
             }
         }
     }
     rows.tally.write(c)?;
     Ok(settled)
+}
+
+/// Claims that a batch met.
+#[derive(Default)]
+struct Claims {
+    seen: HashMap<(SegmentKey, i64), Option<Held>>,
+}
+
+impl Claims {
+    /// The segment, if the claim holds.
+    fn find(&mut self, c: &Connection, claim: (SegmentKey, i64)) -> Result<Option<Held>> {
+        if let Some(held) = self.seen.get(&claim) {
+            return Ok(*held);
+        }
+        let held = held_under(c, claim.0)?.filter(|held| held.claimed && held.generation == claim.1);
+        self.seen.insert(claim, held);
+        Ok(held)
+    }
 }
 
 fn held_under(c: &Connection, segment: SegmentKey) -> Result<Option<Held>> {
@@ -96,12 +116,17 @@ fn held_under(c: &Connection, segment: SegmentKey) -> Result<Option<Held>> {
 /// The inner loop's statement and what it gathers.
 struct Rows<'c> {
     c: &'c Connection,
+    accepted: Repeated<'c, 6>,
     update: CachedStatement<'c>,
     tally: Tally,
     now: Timestamp,
 }
 
-impl Rows<'_> {
+impl<'c> Rows<'c> {
+    fn new(c: &'c Connection, now: Timestamp) -> Result<Rows<'c>> {
+        Ok(Rows { c, accepted: Repeated::new(c, FIRST_ACCEPTED)?, update: c.prepare_cached(ROW)?, tally: Tally::default(), now })
+    }
+
     fn settle(&mut self, tenant: TenantKey, row: &Settlement) -> Result<()> {
         if self.update(row, row.was)? {
             self.tally.moved(row.id.event, row.channel, row.was, row.now);
@@ -127,6 +152,12 @@ impl Rows<'_> {
 
     fn update(&mut self, row: &Settlement, was: (State, Reason)) -> Result<bool> {
         let attempt = row.attempt.as_ref();
+        let usual = was == (State::Scheduled, Reason::None) && row.now == (State::Accepted, Reason::None);
+        if let Some(attempt) = attempt.filter(|attempt| usual && attempt.number == 1) {
+            let id = row.id;
+            let values = [id.event.0, id.person.into(), id.seq.into(), row.facts.0.into(), attempt.at.0, row.policy_version];
+            return Ok(self.accepted.run(values.map(Some))? > 0);
+        }
         let changed = self.update.execute((
             row.id.event.0,
             row.id.person.0,
@@ -241,4 +272,4 @@ fn earliest(c: &Connection, held: Held) -> Result<Option<Timestamp>> {
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[SEGMENT, ROW, STAND, ATTEMPT, RETIRE, LOG_PUSH, EARLIEST, WAIT, GONE, EVENT, DONE, HOLDING, HURRY];
+pub(super) const STATEMENTS: &[&str] = &[SEGMENT, ROW, FIRST_ACCEPTED, STAND, ATTEMPT, RETIRE, LOG_PUSH, EARLIEST, WAIT, GONE, EVENT, DONE, HOLDING, HURRY];

@@ -1,0 +1,111 @@
+//! The inbox stream: server-sent events (HTML standard §9.2). Each write goes to the wire at once; heartbeats keep
+//! proxies from closing an idle stream and notice a client that is gone. The stream ends when the engine stops, so that
+//! no restart has to wait for it; apps connect again with the last id that they saw.
+
+use crate::App;
+use crate::answer::Reply;
+use crate::ask::{Asker, Query};
+use crate::problem::Problem;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use engine::inbox::{InboxStream, StreamItem};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::Deserialize;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// How often an idle stream says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The first line: how long an app waits before it connects again.
+const RETRY: &[u8] = b"retry: 2000\n\n";
+
+/// Where an app resumes, for clients that cannot set a header.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StreamQuery {
+    last_event_id: Option<String>,
+}
+
+struct Open {
+    inbox: InboxStream,
+    stop: CancellationToken,
+    heartbeat: Interval,
+    begun: bool,
+}
+
+/// `GET /api/v1/device/inbox/stream`.
+pub async fn open(State(app): State<App>, asker: Asker, headers: HeaderMap, Query(query): Query<StreamQuery>) -> Reply {
+    let header = headers.get("last-event-id").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+    let last = last_seen(header.or(query.last_event_id).as_deref())?;
+    let inbox = app.engine.open_stream(&asker.actor, last).await?;
+    let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let open = Open { inbox, stop: app.engine.stopping(), heartbeat, begun: false };
+    let body = Body::from_stream(futures_util::stream::unfold(open, step));
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    // nginx would otherwise hold events back until its buffer is full.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// An empty id is what browsers send before they saw any.
+fn last_seen(text: Option<&str>) -> Result<Option<i64>, Problem> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            Problem::malformed_field("invalid_last_event_id", "Last-Event-ID", "takes the id of an event of this stream, a whole number")
+        }),
+    }
+}
+
+async fn step(mut open: Open) -> Option<(Result<Bytes, Infallible>, Open)> {
+    if !open.begun {
+        open.begun = true;
+        return Some((Ok(Bytes::from_static(RETRY)), open));
+    }
+    let chunk = tokio::select! {
+        biased;
+        () = open.stop.cancelled() => return None,
+        item = open.inbox.next() => event(&item?),
+        _ = open.heartbeat.tick() => Bytes::from_static(b": heartbeat\n\n"),
+    };
+    open.heartbeat.reset();
+    Some((Ok(chunk), open))
+}
+
+/// One event. JSON has no line breaks of its own, so one `data` line is enough.
+fn event(item: &StreamItem) -> Bytes {
+    let text = match item {
+        StreamItem::Notification(view) => {
+            let data = serde_json::to_string(view).expect("a view has only names as keys");
+            format!("id: {}\nevent: notification\ndata: {data}\n\n", view.seq)
+        }
+        StreamItem::Withdrawn(event) => format!("event: withdrawn\ndata: {{\"eventId\":\"{event}\"}}\n\n"),
+    };
+    Bytes::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_withdrawal_is_one_event_without_an_id() {
+        let text = event(&StreamItem::Withdrawn(Uuid::nil()));
+        assert_eq!(&text[..], b"event: withdrawn\ndata: {\"eventId\":\"00000000-0000-0000-0000-000000000000\"}\n\n");
+    }
+
+    #[test]
+    fn a_stream_resumes_only_after_a_number() {
+        assert_eq!(last_seen(Some("17")), Ok(Some(17)));
+        assert_eq!(last_seen(Some("")), Ok(None));
+        assert_eq!(last_seen(Some("x")).map_err(|p| p.document()["code"].clone()), Err("invalid_last_event_id".into()));
+    }
+}
