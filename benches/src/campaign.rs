@@ -29,7 +29,8 @@ impl Text {
     /// The longest that may be sent, in letters of one and two bytes: a payload of about 1 KB.
     pub fn campaign() -> Text {
         let title = "Réunion générale déplacée : nouvelle salle prévue";
-        let sentence = "La réunion générale prévue à midi a été déplacée à l’étage supérieur, où l’équipe présentera ses résultats très détaillés. ";
+        let sentence =
+            "La réunion générale prévue à midi a été déplacée à l’étage supérieur, où l’équipe présentera ses résultats très détaillés. ";
         Text { title: title.to_owned(), body: sentence.repeat(5).chars().take(499).collect::<String>().trim_end().to_owned() }
     }
 

@@ -51,8 +51,13 @@ pub fn upn(index: u32) -> String {
 /// When the disk does not take them.
 pub fn write(shape: Shape, folder: &Path) -> Result<Vec<PathBuf>> {
     type Writer = fn(Shape, &mut dyn Write) -> std::io::Result<()>;
-    let files: [(&str, Writer); 5] =
-        [("people.csv", people), ("groups.csv", groups), ("members.csv", members), ("devices.csv", devices), ("registrations.csv", registrations)];
+    let files: [(&str, Writer); 5] = [
+        ("people.csv", people),
+        ("groups.csv", groups),
+        ("members.csv", members),
+        ("devices.csv", devices),
+        ("registrations.csv", registrations),
+    ];
     std::fs::create_dir_all(folder)?;
     let mut paths = Vec::new();
     for (name, write) in files {

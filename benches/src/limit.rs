@@ -51,7 +51,12 @@ pub fn run(sink: &mut Sink, requests: u64, folder: &Path) -> Result<f64> {
     let mut said = String::new();
     process.child().stdout.take().context("h2load has no output")?.read_to_string(&mut said)?;
     let stats = sink.stats()?;
-    ensure!(stats.refused.is_empty() && stats.limit == requests, "the sink took {} of h2load's {requests} requests: {:?}", stats.limit, stats.refused);
+    ensure!(
+        stats.refused.is_empty() && stats.limit == requests,
+        "the sink took {} of h2load's {requests} requests: {:?}",
+        stats.limit,
+        stats.refused
+    );
     rate(&said).with_context(|| format!("h2load said something unknown: {said}"))
 }
 

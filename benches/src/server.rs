@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const START: Duration = Duration::from_secs(60);
 /// Between two tries to reach a server that starts.
 const KNOCK: Duration = Duration::from_micros(250);
+/// Lines of its log that are shown when it does not start.
+const LOG_LINES: usize = 5;
 /// How long a server may take to drain.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -63,7 +65,7 @@ impl Server {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let spawned_micros = unix_micros();
         let mut process = Process::start("the server", &mut command)?;
-        let healthy_micros = first_answer(&mut process, port).with_context(|| format!("the server's log is {}", plan.folder.join("server.log").display()))?;
+        let healthy_micros = first_answer(&mut process, port).with_context(|| end_of(&plan.folder.join("server.log")))?;
         let token = std::fs::read_to_string(data.join("bootstrap-token")).context("there is no owner's token")?.trim().to_owned();
         let api = Client::new(port, Some(token.clone()));
         Ok(Server { process, api, port, token, spawned_micros, healthy_micros })
@@ -122,6 +124,14 @@ impl Server {
     pub fn stop(self) -> Result<()> {
         self.process.stop(DRAIN)
     }
+}
+
+/// The last lines of the log, which goes with its folder.
+fn end_of(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let from = text.lines().count().saturating_sub(LOG_LINES);
+    let lines: Vec<&str> = text.lines().skip(from).collect();
+    format!("its log ends with: {}", lines.join(" / "))
 }
 
 fn configuration(plan: &Plan, sink: &Sink) -> String {

@@ -46,6 +46,20 @@ pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnM
     }
 }
 
+/// The time so long from now, as RFC 3339.
+pub fn time_in(span: Duration) -> String {
+    let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let now = jiff::Timestamp::now().as_millisecond();
+    jiff::Timestamp::from_millisecond(now.saturating_add(millis)).map(|at| format!("{at:.3}")).unwrap_or_default()
+}
+
+/// Quiet hours in UTC that began an hour ago and last for two hours more.
+pub fn quiet_now() -> String {
+    let minute = jiff::Timestamp::now().as_second().div_euclid(60).rem_euclid(1_440);
+    let clock = |minute: i64| format!("{:02}:{:02}", minute.rem_euclid(1_440) / 60, minute.rem_euclid(60));
+    format!("{}-{}", clock(minute - 60), clock(minute + 120))
+}
+
 /// `Some` when it holds; for [`eventually`].
 pub fn when(holds: bool) -> Option<()> {
     holds.then_some(())

@@ -29,8 +29,8 @@ fn build() -> PathBuf {
     assert!(output.status.success(), "the binary under test cannot be built");
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let built = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
-    built.expect("cargo names the executable that it built")
+    let mut built = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    built.next_back().expect("cargo names the executable that it built")
 }
 
 /// A command with nothing of this process's environment that would steer it.

@@ -117,9 +117,7 @@ async fn twenty_five_group_sends_an_hour_then_429_through_restart_and_kill_and_r
     let mut stage = Stage::open().await;
     small_org().import(&stage.api).await;
     let keyed = |key: &'static str| [("idempotency-key", key)];
-    let first = stage.api.ask(Method::POST, "notifications", Some(&to_group("One")), &keyed("story-1")).await;
-    assert_eq!((first.header("ratelimit-limit"), first.header("ratelimit-remaining")), ("25", "24"), "{:?}", first.headers);
-    let first = first.with(201);
+    let first = stage.api.ask(Method::POST, "notifications", Some(&to_group("One")), &keyed("story-1")).await.with(201);
     for _ in 0..5 {
         let replay = stage.api.ask(Method::POST, "notifications", Some(&to_group("One")), &keyed("story-1")).await;
         assert_eq!(replay.header("idempotent-replay"), "true");
@@ -145,9 +143,7 @@ async fn twenty_five_group_sends_an_hour_then_429_through_restart_and_kill_and_r
     // A group that is only nested, and a mixed request: each names a group and counts once.
     for n in 21..=25 {
         let body = json!({"title": format!("Number {n}"), "body": "x", "groups": ["outer", "lyon"], "users": ["bob@example.org"]});
-        let reply = stage.api.post("notifications", &body).await;
-        assert_eq!(reply.header("ratelimit-remaining"), (25 - n).to_string(), "number {n}: a kill forgets no send");
-        reply.with(201);
+        stage.api.send(&body).await;
     }
     assert_limited(&stage.api.post("notifications", &to_group("Too many")).await, "limits.group_sends_per_hour", 25);
     assert_limited(&stage.api.post(&format!("notifications/{id}/resend"), &json!({})).await, "limits.group_sends_per_hour", 25);

@@ -102,9 +102,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         let _ = ready.send(Ready { url, token_file, first_start: fresh });
     }
     let extras = web::Extras {
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Box::new(move || metrics.render()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        public_url: Some(public_url),
+        public_url,
     };
     let served = web::serve(listener, web::router(engine.clone(), extras), options.stop.clone(), DRAIN).await;
     if !engine.stop(DRAIN).await {

@@ -143,11 +143,13 @@ impl Engine {
     /// Looks at the scope, and resolves the audience against the resident directory.
     pub(crate) async fn resolve_audience(&self, sight: &Sight, addressed: Addressed) -> crate::Result<Resolved> {
         let inner = &self.inner;
-        let owners = inner
-            .store
-            .owners_of(inner.tenant_key(), addressed.devices.clone())
-            .await
-            .map_err(|e| crate::refusal("device", e))?;
+        let owners = match addressed.devices.as_slice() {
+            [] => Vec::new(),
+            devices => {
+                let owners = inner.store.owners_of(inner.tenant_key(), devices.to_vec()).await;
+                owners.map_err(|e| crate::refusal("device", e))?
+            }
+        };
         if let Some((index, _)) = owners.iter().enumerate().find(|(_, (_, owner))| owner.is_none()) {
             return Err(Refusal::field(
                 format!("devices[{index}]"),

@@ -138,15 +138,24 @@ impl Engine {
         } else if plan.is_some() {
             row.state = EventState::Sending;
         }
-        let mut view = self.view(&row, &counts, true).await?;
-        let once = repeat.map(|repeat| once(&actor.0, repeat, &view)).transpose()?;
+        // The kept answer is part of the transaction; without one the answer is written while the event is on its way.
+        let (kept, once) = match repeat {
+            Some(repeat) => {
+                let view = self.view(&row, &counts, true).await?;
+                let once = once(&actor.0, repeat, &view)?;
+                (Some(view), Some(once))
+            }
+            None => (None, None),
+        };
         let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), once, plan };
         let accepted = self.inner.store.accept(self.inner.tenant_key(), acceptance).await;
         let accepted = accepted.map_err(|e| crate::refusal("notification", e))?;
         metrics::counter!("carillon_events_accepted_total", "kind" => kind.name).increment(1);
-        view.created_at = row.accepted_at;
-        self.set_off(row, accepted, &order);
-        Ok(view)
+        self.set_off(row.clone(), accepted, &order);
+        match kept {
+            Some(view) => Ok(view),
+            None => self.view(&row, &counts, true).await,
+        }
     }
 
     /// Puts an accepted event on its way.

@@ -151,17 +151,6 @@ impl FromRequestParts<App> for IfMatch {
     }
 }
 
-/// A body of bytes, at most [`BODY_BYTES`].
-pub struct Raw(pub Bytes);
-
-impl FromRequest<App> for Raw {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &App) -> Result<Raw, Problem> {
-        read(request.into_body()).await.map(Raw)
-    }
-}
-
 async fn read(body: Body) -> Result<Bytes, Problem> {
     match Limited::new(body, BODY_BYTES).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),

@@ -12,7 +12,7 @@ pub struct Addressed {
     /// A group: id, external id or unique name; repeatable
     #[arg(short, long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
-    /// A person: id, external id, UPN or unique name; repeatable
+    /// A person: id, external id or UPN; repeatable
     #[arg(short, long = "user", value_name = "PERSON")]
     pub users: Vec<String>,
     /// A device: id, external id or unique name; repeatable

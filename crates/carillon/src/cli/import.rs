@@ -150,7 +150,10 @@ pub async fn import(client: &Client, parts: Vec<(String, Source)>, how: &How<'_>
     let (dry_run, many) = (how.dry_run.to_string(), how.allow_many_removals.to_string());
     let query = [("mode", how.mode), ("dryRun", &dry_run), ("allowManyRemovals", &many)];
     let request = client.request(Method::POST, &["directory", "import"], &query).header("prefer", "respond-async").multipart(form);
-    let response = request.send().await.map_err(|e| client.unreachable(&e))?;
+    let response = tokio::select! {
+        response = request.send() => response.map_err(|e| client.unreachable(&e))?,
+        () = interrupted() => return Err(given_up("the upload was stopped; nothing was changed")),
+    };
     bar.finish_and_clear();
     let response = client.accepted(response).await?;
     let pending = response.status() == reqwest::StatusCode::ACCEPTED;
@@ -197,9 +200,31 @@ async fn follow(client: &Client, id: &str) -> Result<Value> {
                 bar.set_message(if writing { "changes written" } else { "rows read" });
             }
         }
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = interrupted() => return stop(client, id).await,
+        }
         pause = (pause * 5 / 4).min(PAUSES.1);
     }
+}
+
+/// Ends at Ctrl-C, or never where that cannot be seen.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn given_up(detail: &str) -> Trouble {
+    eprintln!("\n{detail}");
+    Trouble::new(Exit::Interrupted, "interrupted", detail)
+}
+
+/// Gives a running import up. It may have become visible just before; the server knows.
+async fn stop(client: &Client, id: &str) -> Result<Value> {
+    let end = client.delete(&["directory", "imports", id], &[]).await?;
+    let applied = end["report"]["applied"].as_bool().unwrap_or(false);
+    Err(given_up(if applied { "the import had just become visible; it stands" } else { "the import was given up; nothing was changed" }))
 }
 
 /// Prints no more faults than a person reads, and says how many there are.

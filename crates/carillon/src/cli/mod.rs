@@ -106,7 +106,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Serve(args) => serve::command(args, &out).await,
         Command::Demo(args) => demo::command(args, &out).await,
         Command::Config(args) => configuration::command(&args, &out),
-        Command::Import(args) => interruptible(import::command(args, &out)).await,
+        Command::Import(args) => import::command(args, &out).await,
         Command::Export(args) => interruptible(export::command(args, &out)).await,
         Command::Send(args) => interruptible(send::command(args, &out)).await,
         Command::Reach(args) => interruptible(reach::command(args, &out)).await,

@@ -16,7 +16,7 @@ Examples:
   carillon user update ada@example.org --active false
   carillon user enrolment-code ada@example.org";
 
-/// People. A person is named by id, external id, UPN or unique name.
+/// People. A person is named by id, external id or UPN.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct User {

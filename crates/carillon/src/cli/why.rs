@@ -12,7 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   carillon why 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 ada@example.org
   carillon why 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 p-017 --json
-  carillon why last \"Ada Lovelace\" --facts";
+  carillon why last ada@example.org --facts";
 
 /// Say why a person got a notification, or did not: each channel and device with its verdict and the rule that decided.
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ Examples:
 pub struct Why {
     /// The event's id, or the notification's; last: the newest notification
     event: String,
-    /// The person: id, external id, UPN or unique name
+    /// The person: id, external id or UPN
     person: String,
     /// Also show the facts that each decision was made from
     #[arg(long)]

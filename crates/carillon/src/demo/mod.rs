@@ -60,8 +60,11 @@ pub async fn command(args: Demo, out: &Out) -> Result<Exit> {
             () = stop.cancelled() => Ok(()),
         }
     };
-    run(config, &stop, false, beside).await?;
-    Ok(Exit::Done)
+    match run(config, &stop, false, beside).await {
+        // Ctrl-C while the organization was being imported: the demo was told to stop, and did.
+        Err(trouble) if trouble.exit == Exit::Interrupted && stop.is_cancelled() => Ok(Exit::Done),
+        ended => ended.map(|()| Exit::Done),
+    }
 }
 
 /// Fills the server, says what there is to see, and plays the devices until it is stopped.

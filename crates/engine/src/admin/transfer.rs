@@ -4,7 +4,7 @@
 
 use super::scope::{Sight, out_of_scope};
 use super::users::conflict;
-use crate::{Engine, admin::fields::Faults};
+use crate::Engine;
 use model::roles::{Actor, Permission};
 use model::{Refusal, RefusalKind};
 use parking_lot::Mutex;
@@ -41,6 +41,16 @@ pub struct ImportQuery {
     pub allow_many_removals: bool,
     /// The file's name in reports, where the body is the file itself.
     pub name: Option<String>,
+}
+
+impl ImportQuery {
+    fn mode(&self) -> crate::Result<ImportMode> {
+        match self.mode.as_deref() {
+            None | Some("upsert") => Ok(ImportMode::Upsert),
+            Some("replace") => Ok(ImportMode::Replace),
+            Some(other) => Err(Refusal::field("mode", format!("{other:?} is not one of upsert, replace"))),
+        }
+    }
 }
 
 /// Imports and exports of this process.
@@ -220,9 +230,10 @@ impl Engine {
     /// Makes room for an import; only one is received or applied at a time.
     ///
     /// # Errors
-    /// `forbidden`; `import_in_progress`.
-    pub fn begin_import(&self, actor: &Actor) -> crate::Result<ImportPlace> {
+    /// `forbidden`; wrong values of the query; `import_in_progress`.
+    pub fn begin_import(&self, actor: &Actor, query: &ImportQuery) -> crate::Result<ImportPlace> {
         self.allow_transfer(actor, Permission::DirectoryWrite)?;
+        query.mode()?;
         let transfers = &self.inner.doorkeeper.transfers;
         if transfers.importing.swap(true, Ordering::SeqCst) {
             return Err(conflict("import_in_progress", "another import is being received or applied; try again when it is done"));
@@ -253,19 +264,10 @@ impl Engine {
     /// # Errors
     /// Wrong values of the query; no file.
     pub fn import(&self, place: ImportPlace, query: ImportQuery) -> crate::Result<Arc<ImportJob>> {
-        let mut faults = Faults::default();
-        let mode = match query.mode.as_deref() {
-            None | Some("upsert") => ImportMode::Upsert,
-            Some("replace") => ImportMode::Replace,
-            Some(other) => {
-                faults.add("mode", format!("{other:?} is not one of upsert, replace"));
-                ImportMode::Upsert
-            }
-        };
+        let mode = query.mode()?;
         if place.files.is_empty() {
-            faults.add("files", "there is no file; send at least one CSV file");
+            return Err(Refusal::field("files", "there is no file; send at least one CSV file"));
         }
-        faults.done()?;
         let job = Arc::new(ImportJob { id: Uuid::now_v7(), progress: Arc::default(), end: watch::channel(None).0 });
         let engine = self.clone();
         let import = Import {

@@ -16,6 +16,8 @@ mod once;
 mod opening;
 mod outbox;
 mod readers;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use crate::{Result, StoreError};

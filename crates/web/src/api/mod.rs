@@ -1,0 +1,12 @@
+//! The operations under `/api/v1`, one file for each kind of object. A handler reads the request, calls one operation of
+//! the engine and writes its answer; the description of each route stands beside it.
+
+pub mod access;
+pub mod app;
+pub mod devices;
+pub mod directory;
+pub mod events;
+pub mod groups;
+pub mod notifications;
+pub mod settings;
+pub mod users;

@@ -1,0 +1,151 @@
+//! A campaign to 20,000 devices against a fake that takes 2,000 a second, and a server that is killed twelve times while
+//! work is outstanding: on accept, plan, send and settle. Every device is reached, and repeats stay within the bound.
+
+use fakes::Mode;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use stories::{Api, Org, Stage};
+
+/// Devices of the campaign, one for each person.
+const DEVICES: usize = 20_000;
+/// What the fake takes in a second.
+const PER_SECOND: u32 = 2_000;
+/// Concurrent requests that the fake allows on a connection.
+const STREAMS: u32 = 100;
+/// Connections of the server, for campaigns and for single notifications.
+const CONNECTIONS: u32 = 2;
+/// What can have been sent and not settled when a kill falls: the window on the wire, and the outcomes that were answered
+/// and not committed, at most a thousand by DESIGN §2.
+const BOUND_PER_KILL: u64 = (STREAMS * CONNECTIONS * 2) as u64 + 1_000;
+/// Kills on each of the four steps.
+const KILLS_ON_ACCEPT: usize = 3;
+const KILLS_ON_PLAN: usize = 3;
+const KILLS_ON_SEND: usize = 4;
+const KILLS_ON_SETTLE: usize = 3;
+/// Longest wait for anything within the campaign.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+struct Campaign {
+    stage: Stage,
+    body: Value,
+    kills: u64,
+    id: String,
+}
+
+impl Campaign {
+    /// Kills the server and starts it again.
+    async fn kill(&mut self, step: &str) {
+        let before = self.stage.apple.stats();
+        self.stage.server.kill9();
+        self.kills += 1;
+        let took = self.stage.server.restart().await;
+        println!("kill {} on {step}: {} accepted by the fake, back after {took:?}", self.kills, before.accepted);
+    }
+
+    async fn submit(api: Api, body: Value) -> Option<(u16, Value, bool)> {
+        let reply = api.attempt(Method::POST, "notifications", Some(&body), &[("idempotency-key", "the-campaign")]).await.ok()?;
+        let replayed = reply.header("idempotent-replay") == "true";
+        Some((reply.status, reply.body, replayed))
+    }
+
+    /// Kills while the request is under way, a little later each time; then repeats it until it is answered.
+    async fn accept(&mut self) {
+        for n in 0..KILLS_ON_ACCEPT {
+            let request = tokio::spawn(Campaign::submit(self.stage.api.clone(), self.body.clone()));
+            tokio::time::sleep(Duration::from_millis([2, 12, 40][n % 3])).await;
+            self.kill("accept").await;
+            let cut_off = request.await.expect("the request does not panic");
+            println!("  the request under way {}", if cut_off.is_some() { "was answered" } else { "was cut off" });
+        }
+        let began = Instant::now();
+        loop {
+            match Campaign::submit(self.stage.api.clone(), self.body.clone()).await {
+                Some((201, answer, _)) => {
+                    self.id = answer["id"].as_str().expect("an id").to_owned();
+                    break;
+                }
+                other => assert!(began.elapsed() < PATIENCE, "not accepted: {other:?}"),
+            }
+        }
+        let (status, answer, replayed) = Campaign::submit(self.stage.api.clone(), self.body.clone()).await.expect("an answer");
+        assert_eq!((status, replayed), (201, true), "a repeated request gets the first answer");
+        assert_eq!(answer["id"], self.id.as_str());
+        assert_eq!(answer["counts"]["recipients"], DEVICES);
+    }
+
+    async fn counts(&self) -> Value {
+        self.stage.api.notification(&self.id).await["counts"].clone()
+    }
+
+    /// Kills as soon as `ripe` holds of the server's counts and of what the fake accepted; the work must not be over.
+    async fn kill_when(&mut self, step: &str, ripe: impl Fn(&Value, u64) -> bool) {
+        let began = Instant::now();
+        loop {
+            let counts = self.counts().await;
+            let accepted = self.stage.apple.stats().accepted;
+            if ripe(&counts, accepted) {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "no moment to kill on {step}: {counts}, {accepted} at the fake");
+        }
+        self.kill(step).await;
+    }
+}
+
+fn number(counts: &Value, key: &str) -> u64 {
+    counts[key].as_u64().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_campaign_reaches_every_device_although_the_server_is_killed_again_and_again() {
+    let stage = Stage::with(|scene| {
+        scene.apple.streams = STREAMS;
+        scene.apple.record = 0;
+        scene.apns = format!("connections = {CONNECTIONS}");
+    })
+    .await;
+    stage.apple.set_mode(Mode::Rate { per_second: PER_SECOND });
+    Org::new().crowd("staff", DEVICES).import(&stage.api).await;
+    let body = json!({"title": "To everybody", "body": "Twenty thousand times.", "groups": ["staff"]});
+    let mut campaign = Campaign { stage, body, kills: 0, id: String::new() };
+
+    campaign.accept().await;
+    for _ in 0..KILLS_ON_PLAN {
+        let planned = number(&campaign.counts().await, "planned");
+        if planned >= DEVICES as u64 {
+            break;
+        }
+        campaign.kill_when("plan", |counts, _| number(counts, "planned") > planned || number(counts, "planned") >= DEVICES as u64).await;
+    }
+    let on_plan = campaign.kills - KILLS_ON_ACCEPT as u64;
+    assert!(on_plan >= 1, "planning was over before a kill fell on it");
+    // While requests are on the wire: a step of progress between two kills.
+    for n in 0..KILLS_ON_SEND as u64 {
+        let goal = (n + 1) * DEVICES as u64 / 8;
+        campaign.kill_when("send", |_, accepted| accepted >= goal).await;
+    }
+    // Right after outcomes were committed, while the next ones queue.
+    for n in 0..KILLS_ON_SETTLE as u64 {
+        let settled = number(&campaign.counts().await, "accepted");
+        let goal = (settled + 200).max(DEVICES as u64 * 5 / 8 + n * 1_500);
+        campaign.kill_when("settle", |counts, _| number(counts, "accepted") >= goal).await;
+    }
+    let counts = campaign.counts().await;
+    let outstanding = DEVICES as u64 - number(&counts, "accepted");
+    assert!(outstanding > 0, "the last kill fell while work was outstanding: {counts}");
+    assert!(campaign.kills >= 10, "{} kills", campaign.kills);
+
+    let done = campaign.stage.api.done_within(&campaign.id, PATIENCE).await;
+    let counts = &done["counts"];
+    assert_eq!((number(counts, "accepted"), number(counts, "planned")), (DEVICES as u64, DEVICES as u64), "{counts}");
+    let stats = campaign.stage.apple.stats();
+    assert_eq!(stats.distinct, DEVICES as u64, "every device was reached: {stats:?}");
+    let bound = campaign.kills * BOUND_PER_KILL;
+    println!("{} kills, {} repeats, bound {bound}; the most for one device: {}", campaign.kills, stats.repeats, stats.most);
+    assert!(stats.repeats <= bound, "{} repeats after {} kills; at most {bound}", stats.repeats, campaign.kills);
+    assert!(stats.most <= campaign.kills + 1, "{stats:?}");
+    let again = Campaign::submit(campaign.stage.api.clone(), campaign.body.clone()).await.expect("an answer");
+    assert!(again.2 && again.1["id"] == campaign.id.as_str(), "the key is remembered to the end");
+    assert_eq!(campaign.stage.api.all("notifications").await.len(), 1, "it was accepted once");
+}
