@@ -1,6 +1,6 @@
 //! The server's connections: accepted one by one, each bounded, each told when it is time to go.
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -23,6 +23,10 @@ const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// How long accepting rests when there are no descriptors left.
 const NO_ROOM_REST: Duration = Duration::from_millis(100);
 
+/// The server is stopping: put beside every request, so that streams end and leave the time for draining to others.
+#[derive(Clone)]
+pub(crate) struct Stopping(pub CancellationToken);
+
 /// Serves until `stop` is cancelled; then takes no new connection, lets requests that are under way finish, and after
 /// `drain` cuts what is left.
 ///
@@ -30,6 +34,7 @@ const NO_ROOM_REST: Duration = Duration::from_millis(100);
 /// Only what the listener says about itself; faults of single connections end those.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken, drain: Duration) -> io::Result<()> {
     listener.local_addr()?;
+    let router = router.layer(Extension(Stopping(stop.clone())));
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {

@@ -4,7 +4,9 @@ use crate::App;
 use crate::answer::Reply;
 use crate::problem::Problem;
 use crate::routes::{Access, Doc, Route, get};
+use crate::serve::Stopping;
 use crate::{docs, openapi, routes};
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -46,8 +48,9 @@ async fn healthz() -> Response {
     text("text/plain; charset=utf-8", "ok")
 }
 
-async fn readyz(State(app): State<App>) -> Reply {
-    if app.engine.stopping().is_cancelled() {
+async fn readyz(State(app): State<App>, stopping: Option<Extension<Stopping>>) -> Reply {
+    let closing = stopping.is_some_and(|Extension(Stopping(token))| token.is_cancelled());
+    if closing || app.engine.stopping().is_cancelled() {
         return Err(Refusal::unavailable("the server is stopping").into());
     }
     if !app.engine.ready().await {

@@ -1,11 +1,13 @@
 //! The inbox stream: server-sent events (HTML standard §9.2). Each write goes to the wire at once; heartbeats keep
-//! proxies from closing an idle stream and notice a client that is gone. The stream ends when the engine stops, so that
+//! proxies from closing an idle stream and notice a client that is gone. The stream ends when the server stops, so that
 //! no restart has to wait for it; apps connect again with the last id that they saw.
 
 use crate::App;
 use crate::answer::Reply;
 use crate::ask::{Asker, Query};
 use crate::problem::Problem;
+use crate::serve::Stopping;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -32,19 +34,29 @@ pub struct StreamQuery {
 
 struct Open {
     inbox: InboxStream,
+    /// The engine stops.
     stop: CancellationToken,
+    /// The server stops.
+    close: CancellationToken,
     heartbeat: Interval,
     begun: bool,
 }
 
 /// `GET /api/v1/device/inbox/stream`.
-pub async fn open(State(app): State<App>, asker: Asker, headers: HeaderMap, Query(query): Query<StreamQuery>) -> Reply {
+pub async fn open(
+    State(app): State<App>,
+    asker: Asker,
+    headers: HeaderMap,
+    Query(query): Query<StreamQuery>,
+    stopping: Option<Extension<Stopping>>,
+) -> Reply {
     let header = headers.get("last-event-id").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
     let last = last_seen(header.or(query.last_event_id).as_deref())?;
     let inbox = app.engine.open_stream(&asker.actor, last).await?;
     let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let open = Open { inbox, stop: app.engine.stopping(), heartbeat, begun: false };
+    let close = stopping.map_or_else(CancellationToken::new, |Extension(Stopping(token))| token);
+    let open = Open { inbox, stop: app.engine.stopping(), close, heartbeat, begun: false };
     let body = Body::from_stream(futures_util::stream::unfold(open, step));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -72,6 +84,7 @@ async fn step(mut open: Open) -> Option<(Result<Bytes, Infallible>, Open)> {
     let chunk = tokio::select! {
         biased;
         () = open.stop.cancelled() => return None,
+        () = open.close.cancelled() => return None,
         item = open.inbox.next() => event(&item?),
         _ = open.heartbeat.tick() => Bytes::from_static(b": heartbeat\n\n"),
     };

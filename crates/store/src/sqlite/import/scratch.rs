@@ -109,7 +109,8 @@ impl Scratch {
         c.busy_timeout(std::time::Duration::from_secs(5))?;
         c.pragma_update(None, "journal_mode", "OFF")?;
         c.pragma_update(None, "synchronous", "OFF")?;
-        c.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        // Of this file alone: without a schema it would hold for the live directory too, and lock everybody out.
+        c.pragma_update(Some("main"), "locking_mode", "EXCLUSIVE")?;
         c.pragma_update(None, "cache_size", -SCRATCH_CACHE_KIB)?;
         c.set_prepared_statement_cache_capacity(64);
         c.execute("ATTACH ?1 AS live", [uri(store.file())?])?;
