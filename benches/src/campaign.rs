@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(40);
 /// Slowest campaign that is waited for, in deliveries a second, beside half a minute.
 const SLOWEST_PER_SECOND: u64 = 2_000;
 
+/// How long cancelled notifications may take to come to rest.
+const REST_AFTER_CANCEL: Duration = Duration::from_secs(60);
+
 /// A title and a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
@@ -163,6 +166,29 @@ pub fn until_done(api: &mut Client, accepted: &Accepted, devices: u32) -> Result
         std::thread::sleep(LOOK);
     }
     bail!("not done after {limit:?}: {}", view["counts"])
+}
+
+/// Cancels what an earlier step left unfinished, and waits until nothing of it is under way.
+///
+/// # Errors
+/// When it does not come to rest.
+pub fn cancel_unfinished(api: &mut Client) -> Result<()> {
+    let deadline = Instant::now() + REST_AFTER_CANCEL;
+    loop {
+        let list = api.get("/api/v1/notifications?limit=50")?;
+        let items = list["items"].as_array().context("the list of notifications has no items")?;
+        let unfinished: Vec<&Value> = items.iter().filter(|n| n["state"] != "done" && n["state"] != "cancelled").collect();
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{} notifications are unfinished and cannot be cancelled", unfinished.len());
+        for notification in unfinished {
+            let id = notification["id"].as_str().unwrap_or_default();
+            // One that came to its end meanwhile answers that it cannot be cancelled any more.
+            api.ask("POST", &format!("/api/v1/notifications/{id}/cancel"), None)?;
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// Single notifications to one person, one after another, `pause` apart, while `go_on` says so. Answers the milliseconds

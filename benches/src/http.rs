@@ -8,10 +8,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// A connection that was idle for longer is not used again: the server may be closing it just now.
+const MOST_IDLE: Duration = Duration::from_secs(5);
 /// Most bytes of an answer.
 const MOST_BYTES: usize = 64 << 20;
 /// Between the parts of an upload.
@@ -21,7 +23,7 @@ const BOUNDARY: &str = "carillon-bench-boundary-7f3a";
 pub struct Client {
     address: SocketAddr,
     token: Option<String>,
-    stream: Option<BufReader<TcpStream>>,
+    stream: Option<(BufReader<TcpStream>, Instant)>,
 }
 
 /// A whole answer.
@@ -118,14 +120,14 @@ impl Client {
 
     fn exchange(&mut self, write: impl FnOnce(&mut TcpStream) -> std::io::Result<()>) -> Result<Answer> {
         let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => self.connect()?,
+            Some((stream, used)) if used.elapsed() < MOST_IDLE => stream,
+            Some(_) | None => self.connect()?,
         };
         let written_micros = unix_micros();
         write(stream.get_mut()).context("the request cannot be written")?;
         let (status, body, kept) = read(&mut stream)?;
         let read_micros = unix_micros();
-        self.stream = kept.then_some(stream);
+        self.stream = kept.then(|| (stream, Instant::now()));
         Ok(Answer { status, body, written_micros, read_micros })
     }
 

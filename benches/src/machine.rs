@@ -16,11 +16,12 @@ pub fn facts(stores: &Path, server: &Path) -> Vec<(&'static str, String)> {
         ("File system of the stores", file_system(&read("/proc/mounts"), stores)),
         ("Limit program", said(Path::new("h2load"))),
         ("Server", said(server)),
+        ("Load average before", load()),
     ]
 }
 
 /// Load average of the last minute.
-pub fn load() -> String {
+fn load() -> String {
     read("/proc/loadavg").split(' ').next().unwrap_or("unknown").to_owned()
 }
 

@@ -86,7 +86,6 @@ fn bench(options: Options) -> Result<bool> {
     for (name, fact) in &facts {
         eprintln!("{name}: {fact}");
     }
-    eprintln!("Load before: {}", machine::load());
     let sink = Sink::start(&folder.0)?;
     let plan = Plan { program: server, folder: folder.0.clone(), connections: None };
     let write = options.write.clone();

@@ -142,6 +142,12 @@ impl Org {
         self
     }
 
+    /// A registration of a device with the sandbox of Apple's service; the fake stands for that too.
+    pub fn sandbox_registration(&mut self, device: &str, token: &str) -> &mut Org {
+        self.registrations.push(row(&[&format!("d-{device}"), "apns", "", "sandbox", token, "", "", ""]));
+        self
+    }
+
     /// An iPhone that can get a push under [`token_of`] its name.
     pub fn iphone(&mut self, name: &str, owner: &str) -> &mut Org {
         self.device(name, owner, |_| {}).registration(name, "apns", &token_of(name))

@@ -1,7 +1,7 @@
 //! A real server of one story: a process with a folder and a port of its own. It goes with the story.
 
 use crate::folder::{Folder, free_port};
-use crate::program::{Said, command};
+use crate::program::{Said, carillon, command};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -56,6 +56,8 @@ impl Server {
     /// # Panics
     /// When it runs already, ends, or does not become ready.
     pub async fn restart(&mut self) -> Duration {
+        // Building it, when that is needed, is no part of the start.
+        carillon();
         let began = Instant::now();
         self.spawn();
         let http = crate::api::http();

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 use stories::{App, Org, SOON, Stage, eventually, when};
 
 /// A child that does not outlive the story.
@@ -17,9 +19,32 @@ impl Drop for Agent {
     }
 }
 
-fn listen(stage: &Stage, state: &str, more: &[&str]) -> Agent {
+/// Starts an agent; what it prints comes line by line.
+fn listen(stage: &Stage, state: &str, more: &[&str]) -> (Agent, Receiver<Value>) {
     let args = [&["agent", "listen", "--state", state, "--json"][..], more].concat();
-    Agent(stage.server.cli_command("", &args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts"))
+    let mut command = stage.server.cli_command("", &args);
+    let mut agent = Agent(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts"));
+    let pipe = agent.0.stdout.take().expect("a pipe");
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let item = serde_json::from_str(&line).expect("a JSON object on each line");
+            if tell.send(item).is_err() {
+                return;
+            }
+        }
+    });
+    (agent, told)
+}
+
+/// The next thing printed about this event; what belongs to others is passed over.
+fn printed(told: &Receiver<Value>, event: &str) -> Value {
+    loop {
+        let item = told.recv_timeout(SOON).unwrap_or_else(|e| panic!("the agent prints nothing about {event}: {e}"));
+        if item["eventId"] == event {
+            return item;
+        }
+    }
 }
 
 fn enroll(stage: &Stage, state: &str) -> Value {
@@ -45,17 +70,15 @@ async fn an_agent_enrols_listens_prints_what_arrives_and_confirms_it() {
     assert_eq!((&device["platform"], &device["enrolled"], &device["enrolledSource"]), (&json!("linux"), &json!(true), &json!("code")), "{device}");
     assert_eq!((&device["ownerUpn"], &device["notificationPermission"]), (&json!("ada@example.org"), &json!("granted")), "{device}");
 
-    let mut agent = listen(&stage, &state_text, &["--auto-open"]);
-    let mut lines = BufReader::new(agent.0.stdout.take().expect("a pipe")).lines();
+    let (agent, told) = listen(&stage, &state_text, &["--auto-open"]);
+    // A new stream shows only what is new; until it shows something, it is not open yet.
     eventually("the stream to be open", SOON, async || {
-        let metrics = stage.api.page("/metrics").await.body;
-        when(metrics.as_str().is_some_and(|text| text.lines().any(|line| line.starts_with("carillon_streams_open") && line.ends_with(" 1"))))
+        stage.api.send(&json!({"title": "Are you there?", "body": "x", "users": ["ada@example.org"]})).await;
+        told.recv_timeout(Duration::from_millis(500)).ok()
     })
     .await;
     let id = stage.api.tell("lyon", "Hello, terminal").await;
-    let line = lines.next().expect("a line").expect("text");
-    let item: Value = serde_json::from_str(&line).expect("a JSON object on each line");
-    assert_eq!((&item["eventId"], &item["title"]), (&json!(id), &json!("Hello, terminal")));
+    assert_eq!(printed(&told, &id)["title"], "Hello, terminal");
     eventually("three receipts", SOON, async || {
         let counts = stage.api.notification(&id).await["counts"].clone();
         when(counts["received"] == 1 && counts["shown"] == 1 && counts["opened"] == 1)
@@ -65,16 +88,13 @@ async fn an_agent_enrols_listens_prints_what_arrives_and_confirms_it() {
     stage.server.kill9();
     stage.server.restart().await;
     let second = stage.api.tell("lyon", "Still there?").await;
-    let item: Value = serde_json::from_str(&lines.next().expect("a line").expect("text")).expect("JSON");
-    assert_eq!(item["eventId"], second.as_str());
+    assert_eq!(printed(&told, &second)["title"], "Still there?");
     drop(agent);
     let third = stage.api.tell("lyon", "While away").await;
-    let resumed = listen(&stage, &state_text, &["--count", "1"]);
-    let mut child = resumed;
-    let line = BufReader::new(child.0.stdout.take().expect("a pipe")).lines().next().expect("a line").expect("text");
-    let item: Value = serde_json::from_str(&line).expect("JSON");
+    let (mut resumed, told) = listen(&stage, &state_text, &["--count", "1"]);
+    let item = told.recv_timeout(SOON).expect("a line");
     assert_eq!(item["eventId"], third.as_str(), "what came meanwhile is shown, nothing twice");
-    assert_eq!(child.0.wait().expect("our own child").code(), Some(0), "--count ends it");
+    assert_eq!(resumed.0.wait().expect("our own child").code(), Some(0), "--count ends it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

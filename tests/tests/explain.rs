@@ -30,7 +30,7 @@ fn organization() -> Org {
     });
     org.person("crossed").device("crossed-phone", "crossed", |d| d.platform = "android".into());
     org.registration("crossed-phone", "apns", &token_of("crossed-phone"));
-    org.person("twice").iphone("twice-phone", "twice").registration("twice-phone", "apns", &token_of("twice-again"));
+    org.person("twice").iphone("twice-phone", "twice").sandbox_registration("twice-phone", &token_of("twice-again"));
     org.person("bare").person_with("mailless", |p| p.email.clear());
     org.person("unregistered").device("unregistered-phone", "unregistered", |_| {});
     org.person("stranger");

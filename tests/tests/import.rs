@@ -85,10 +85,11 @@ async fn every_bad_row_and_column_is_named_and_nothing_is_applied() {
                    d-2,two,one@example.org,pager,granted\n\
                    d-3,three,one@example.org,ios,sometimes\n";
     let members = "group,member_type,member\ng-staff,user,p-1\ng-nowhere,user,p-1\ng-staff,robot,p-1\ng-staff,user,p-99\n";
-    let registrations = "device,service,token\nd-9,apns,00ff\nd-staff-0-phone,telegram,00ff\n";
+    let token = token_of("d-9");
+    let registrations = format!("device,service,token\nd-9,apns,{token}\nd-staff-0-phone,telegram,{token}\nd-staff-1-phone,apns,not hexadecimal\n");
     let folder = stage.server.folder();
     let files: Vec<String> =
-        [("people.csv", people), ("devices.csv", devices), ("members.csv", members), ("registrations.csv", registrations)]
+        [("people.csv", people), ("devices.csv", devices), ("members.csv", members), ("registrations.csv", registrations.as_str())]
             .iter()
             .map(|(name, text)| folder.write(name, text).display().to_string())
             .collect();
@@ -109,10 +110,11 @@ async fn every_bad_row_and_column_is_named_and_nothing_is_applied() {
         "members.csv:5:member",
         "registrations.csv:2:device",
         "registrations.csv:3:service",
+        "registrations.csv:4:token",
     ] {
         assert!(fields.contains(&field), "{field} is not named among {fields:?}");
     }
-    assert_eq!(problem["faultCount"], 12, "{problem}");
+    assert_eq!(problem["faultCount"], 13, "{problem}");
     assert_eq!(stage.api.all("users").await.len(), 3, "nothing is partly applied");
     let strange = folder.write("strange.csv", "colour,shape\nred,round\n").display().to_string();
     let refused = import(&stage, &[strange], &[]).ended(2);

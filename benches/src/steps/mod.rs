@@ -84,10 +84,12 @@ impl Bench {
         self.measures.sort_by_key(|measure| place(measure.row));
     }
 
-    /// A server on the filled store of so many people.
+    /// A server on the filled store of so many people, with nothing left to send of a step that failed.
     fn server(&mut self, people: u32) -> Result<Server> {
         self.fill(people)?;
-        Server::start(&self.plan, &self.sink, &stores::data(&self.stores, people))
+        let mut server = Server::start(&self.plan, &self.sink, &stores::data(&self.stores, people))?;
+        crate::campaign::cancel_unfinished(&mut server.api)?;
+        Ok(server)
     }
 
     /// Fills the store of so many people, once.

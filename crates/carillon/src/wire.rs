@@ -61,7 +61,6 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     folder(&data)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
-        eprintln!("carillon: warning: {warning}");
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Sqlite::open(&config.database, clock.clone()).await.map_err(|e| anyhow::anyhow!("{e}"))?;

@@ -16,8 +16,9 @@ use tokio::sync::Semaphore;
 pub(crate) const LEASE: Duration = Duration::from_secs(120);
 /// A bell may be lost in a crash or between processes; this bounds the lateness.
 const POLL: Duration = Duration::from_secs(1);
-/// Campaign segments carried at once by a channel: one on the wire, the others being loaded or coming to their end.
-const BULK_AT_ONCE: usize = 4;
+/// Campaign segments carried at once by a channel: enough to fill the windows of a provider that is 50 ms away, while some
+/// are being loaded and others come to their end.
+const BULK_AT_ONCE: usize = 12;
 /// Urgent segments carried at once by a channel.
 const URGENT_AT_ONCE: usize = 32;
 /// Longest pause of a channel that is in trouble.

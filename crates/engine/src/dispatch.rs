@@ -17,7 +17,7 @@ use store::{EventRow, FactsDepth, PagePlan, PlannedRow};
 use tokio::sync::Semaphore;
 
 /// People of one page: their rows make one segment a channel, and one short transaction.
-pub(crate) const PAGE_PEOPLE: u32 = 500;
+pub(crate) const PAGE_PEOPLE: u32 = 1_000;
 /// Events planned side by side; the urgent ones begin first.
 const AT_ONCE: usize = 4;
 /// Events looked at in one round.

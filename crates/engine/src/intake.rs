@@ -258,9 +258,13 @@ impl Engine {
     }
 }
 
-/// The answer that is kept for repeats of the request.
+/// The answer that is kept for repeats of the request, less secrets: a private text is not kept in clear.
 fn once(token: &Uuid, repeat: Repeat, view: &NotificationView) -> crate::Result<Once> {
-    let body = serde_json::to_vec(view).map_err(|e| Refusal::unavailable(format!("the answer cannot be written: {e}")))?;
+    let mut kept = view.clone();
+    if kept.private {
+        (kept.title, kept.body) = (None, None);
+    }
+    let body = serde_json::to_vec(&kept).map_err(|e| Refusal::unavailable(format!("the answer cannot be written: {e}")))?;
     let location = format!("{}/{}", repeat.place, view.id);
     let answer = Answer { request: repeat.request, status: 201, body, location };
     Ok(Once { token: *token, key: repeat.key, request: repeat.request, answer })

@@ -5,7 +5,7 @@ use crate::parts::Inner;
 use model::directory::{Member, MemberKind};
 use model::{GroupKey, PersonKey, TenantKey};
 use parking_lot::RwLock;
-use roaring::RoaringBitmap;
+use roaring::{MultiOps, RoaringBitmap};
 use std::collections::{HashMap, HashSet};
 use tokio::sync::watch;
 use store::{Shared};
@@ -86,9 +86,9 @@ impl Roster {
     /// Everybody in these groups, nested ones included, once each; cycles are walked once. Also the version that says so.
     pub fn resolve(&self, groups: &[GroupKey]) -> (i64, RoaringBitmap) {
         let resident = self.resident.read();
-        let mut people = RoaringBitmap::new();
-        resident.walk(groups, |group| people |= &group.people);
-        (resident.version, people)
+        let mut found: Vec<&RoaringBitmap> = Vec::new();
+        resident.walk(groups, |group| found.push(&group.people));
+        (resident.version, found.union())
     }
 
     /// As [`Roster::resolve`], without the version.
@@ -137,7 +137,7 @@ impl Resident {
         Ok(Resident { version, groups })
     }
 
-    fn walk(&self, roots: &[GroupKey], mut visit: impl FnMut(&Group)) -> HashSet<GroupKey> {
+    fn walk<'a>(&'a self, roots: &[GroupKey], mut visit: impl FnMut(&'a Group)) -> HashSet<GroupKey> {
         let mut seen: HashSet<GroupKey> = HashSet::new();
         let mut open: Vec<GroupKey> = roots.to_vec();
         while let Some(key) = open.pop() {

@@ -15,14 +15,24 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The loop.
 pub(crate) async fn run(engine: Engine) {
     let inner = &engine.inner;
+    // A change of policy rings it too: a shorter retention begins at once.
+    let mut bell = inner.planned.bell();
     loop {
+        let version = inner.standing.version();
         let days = u32::try_from(inner.standing.policy().number("retention.days")).unwrap_or(30);
         let nap = if days == 0 { ERASE_EVERY } else { FORGET_EVERY };
         forget(&engine, days).await;
         gauges(&engine).await;
+        let woken = async {
+            while inner.standing.version() == version {
+                // The sender lives in the engine, so this ends with a ring.
+                let _ = bell.changed().await;
+            }
+        };
         tokio::select! {
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(nap) => {}
+            () = woken => {}
         }
     }
 }

@@ -10,7 +10,10 @@ use crate::{FactsDepth, FactsPage, Once, Result};
 use async_trait::async_trait;
 use model::event::{AudienceMode, EventState};
 use model::limits::LimitTake;
-use model::{ChannelKind, DeliveryId, DeviceKey, EventKey, Facts, GroupKey, Lane, PersonKey, Reason, ReceiptKind, RegistrationKey, SegmentKey, State, TenantKey, Timestamp, Urgency};
+use model::{
+    ChannelKind, DeliveryId, DeviceKey, EventKey, Facts, GroupKey, Lane, PersonKey, Reason, ReceiptKind, RegistrationKey, SegmentKey,
+    State, TenantKey, Timestamp, Urgency,
+};
 use roaring::RoaringBitmap;
 use serde_json::Value;
 use uuid::Uuid;
@@ -441,7 +444,8 @@ pub trait Outbox {
     /// because of an addressed device.
     async fn audience_page(&self, event: EventKey, after: Option<PersonKey>, limit: u32) -> Result<(Vec<PersonKey>, Vec<PersonKey>)>;
     /// Commits a page of plan: rows, segments, counts, cursor. Does nothing and answers no claim if the event was
-    /// cancelled or the cursor already covers the page.
+    /// cancelled or the cursor already covers the page. Pages of one event come one after another, each after the answer
+    /// to the one before: a page that overtook another would make it look covered.
     async fn plan(&self, page: PagePlan) -> Result<Vec<Claim>>;
 
     /// Claims segments that are due, the earliest first, at most `limit`; leases that ran out count as free. Also when the
@@ -451,7 +455,8 @@ pub trait Outbox {
     async fn renew(&self, claims: Vec<(SegmentKey, i64)>, until: Timestamp) -> Result<Vec<SegmentKey>>;
     /// The due rows of a claim with facts and addresses as they are now.
     async fn load(&self, claim: Claim, depth: FactsDepth) -> Result<Loaded>;
-    /// Writes what became of rows, and releases claims. Writes of a lost claim are left out and reported.
+    /// Writes what became of rows, and releases claims. Writes of a lost claim are left out and reported. A row that
+    /// something else ended meanwhile (a receipt, a leaver) stays as it is, unless the provider took the message.
     async fn settle(&self, batch: Vec<Settle>) -> Result<Settled>;
     /// Frees every claim of earlier processes; the embedded store does it at opening, since its lock voids them.
     async fn void_claims(&self) -> Result<u64>;
@@ -461,10 +466,12 @@ pub trait Outbox {
     /// Stops an event: no more of it is planned, and its waiting segments become due at once so that their rows are
     /// ended. Answers its state before.
     async fn cancel(&self, tenant: TenantKey, event: EventKey) -> Result<EventState>;
-    /// Makes the waiting segments that hold this person due now, so that a new fact is looked at soon; where `reason` is
-    /// given, ends the person's waiting rows with it at once. Answers how many rows ended.
+    /// Makes the person's waiting rows due now, so that a new fact is looked at soon (rows that a provider or a fault of
+    /// ours put off keep their time); where `reason` is given, ends the person's waiting rows with it at once, as
+    /// suppressed. Answers how many rows ended.
     async fn end_waiting(&self, tenant: TenantKey, person: PersonKey, device: Option<DeviceKey>, reason: Option<Reason>) -> Result<u64>;
-    /// Makes every waiting segment of a channel due now (a switch was turned).
+    /// Makes every waiting segment of a channel due now (a switch was turned): its rows are loaded although they are not
+    /// due, less those that a provider or a fault of ours put off. Answers how many segments there are.
     async fn wake_channel(&self, tenant: TenantKey, channel: ChannelKind) -> Result<u64>;
 
     /// One event by inside name.
@@ -480,8 +487,14 @@ pub trait Outbox {
     /// Everything about one person and event.
     async fn deliveries_of(&self, event: EventKey, person: PersonKey) -> Result<(Vec<DeliveryRecord>, Vec<ReceiptRow>)>;
     /// Deliveries of an event behind `after`.
-    async fn deliveries(&self, event: EventKey, filter: DeliveryFilter, after: Option<DeliveryId>, limit: u32) -> Result<Vec<DeliveryRecord>>;
-    /// People for whom something failed and nothing was accepted.
+    async fn deliveries(
+        &self,
+        event: EventKey,
+        filter: DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRecord>>;
+    /// People for whom something failed and nothing was accepted; the inbox, which takes everything, is not asked.
     async fn failed_people(&self, event: EventKey) -> Result<RoaringBitmap>;
     /// People for whom something was accepted (or who have it in the app) and who did not open it.
     async fn unopened_people(&self, event: EventKey) -> Result<RoaringBitmap>;
@@ -493,11 +506,26 @@ pub trait Outbox {
     /// Whether the device confirmed any of these events, for the last look.
     async fn received(&self, event: EventKey, devices: Vec<DeviceKey>) -> Result<Vec<DeviceKey>>;
 
-    /// A person's inbox, newest first, behind `before`, dismissed ones left out unless asked for. With `device`, events
-    /// that address other devices only are left out.
-    async fn inbox(&self, tenant: TenantKey, person: PersonKey, device: Option<DeviceKey>, before: Option<i64>, limit: u32, dismissed: bool) -> Result<Vec<InboxItem>>;
+    /// A person's inbox, newest first, behind `before`, dismissed ones left out unless asked for, erased ones always. With
+    /// `device`, events that address other devices only are left out.
+    async fn inbox(
+        &self,
+        tenant: TenantKey,
+        person: PersonKey,
+        device: Option<DeviceKey>,
+        before: Option<i64>,
+        limit: u32,
+        dismissed: bool,
+    ) -> Result<Vec<InboxItem>>;
     /// What came into a person's inbox behind `after`, oldest first: for streams that resume.
-    async fn inbox_since(&self, tenant: TenantKey, person: PersonKey, device: Option<DeviceKey>, after: i64, limit: u32) -> Result<Vec<InboxItem>>;
+    async fn inbox_since(
+        &self,
+        tenant: TenantKey,
+        person: PersonKey,
+        device: Option<DeviceKey>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<InboxItem>>;
     /// The place of the newest event.
     async fn inbox_head(&self, tenant: TenantKey) -> Result<i64>;
 

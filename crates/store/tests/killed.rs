@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::sqlite::Sqlite;
 use store::{
-    Acceptance, Attempt, DeliveryFilter, EventRow, FactsDepth, Lease, Ledger, NewEvent, Outbox, PagePlan, PlannedRow, Settle, Settlement, Text,
+    Acceptance, Attempt, DeliveryFilter, EventRow, FactsDepth, Lease, Ledger, NewEvent, Outbox, PagePlan, PlannedRow, Settle, Settlement,
+    Text,
 };
 use uuid::Uuid;
 

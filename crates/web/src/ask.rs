@@ -113,11 +113,15 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     }
 }
 
-/// A field and a sentence from what the decoder says. Unknown names have a code of their own.
+/// A field and a sentence from what the decoder says. Unknown and missing names have codes of their own.
 fn named(unknown: &'static str, other: &'static str, path: &str, message: &str) -> (&'static str, String, String) {
     let path = if path == "." || path == "?" { "" } else { path };
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return ("missing_field", below(name), "is missing; give it a value".to_owned());
+    }
     let Some(rest) = message.strip_prefix("unknown field `") else {
-        return (other, path.to_owned(), message.to_owned());
+        return (other, path.to_owned(), plain(message));
     };
     let (name, known) = rest.split_once('`').unwrap_or((rest, ""));
     // The path ends with the unknown name where the decoder got so far, and before it where it did not.
@@ -130,6 +134,41 @@ fn named(unknown: &'static str, other: &'static str, path: &str, message: &str) 
         format!("is not known here; there are {}", known.join(", "))
     };
     (unknown, field, message)
+}
+
+/// What the decoder says about a value, in the words of the API.
+fn plain(message: &str) -> String {
+    if let Some((got, expected)) = message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
+        let expected = match expected {
+            "a string" | "a borrowed string" | "a formatted UUID string" => "text",
+            "a boolean" => "true or false",
+            "a sequence" => "a list",
+            "u32" | "i64" => "a whole number",
+            other if other.starts_with("struct ") => "an object",
+            other => other,
+        };
+        let got = match got {
+            "map" => "an object",
+            "sequence" => "a list",
+            "null" => "null",
+            other => other.split_once(' ').map_or(other, |(_, value)| value.trim_matches('`')),
+        };
+        return format!("takes {expected}, not {got}");
+    }
+    if let Some((got, known)) = message.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected ")) {
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        return format!("{got:?} is not one of {}", known.join(", "));
+    }
+    if message.contains("digit found in string") || message.contains("number too") || message.contains("integer from empty") {
+        return "takes a whole number".into();
+    }
+    if message.starts_with("provided string was not `true` or `false`") {
+        return "takes true or false".into();
+    }
+    if message.starts_with("UUID parsing failed") {
+        return "takes an id".into();
+    }
+    message.to_owned()
 }
 
 /// The version that `If-Match` names (RFC 9110 §13.1.1); none for `*` or without the header.
@@ -145,9 +184,9 @@ impl FromRequestParts<App> for IfMatch {
             return Ok(IfMatch(None));
         }
         let version = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).and_then(|t| t.parse().ok());
-        version.map(|v| IfMatch(Some(v))).ok_or_else(|| {
-            Problem::malformed_field("invalid_if_match", "If-Match", "takes one ETag as it was given, such as \"3\", or *")
-        })
+        version
+            .map(|v| IfMatch(Some(v)))
+            .ok_or_else(|| Problem::malformed_field("invalid_if_match", "If-Match", "takes one ETag as it was given, such as \"3\", or *"))
     }
 }
 
@@ -189,6 +228,11 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Problem::malformed("malformed_json", "the body is empty; send a JSON object"));
+    }
+    // Decoders take a list for an object, field by field; here only an object is one.
+    let is_object = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
+    if !is_object && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+        return Err(Problem::malformed("wrong_type", "the body is JSON, but not an object; send an object"));
     }
     let mut decoder = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
@@ -265,7 +309,7 @@ mod tests {
         assert_eq!((unknown["code"].as_str(), unknown["errors"][0]["field"].as_str()), (Some("unknown_field"), Some("colour")));
         assert!(unknown["detail"].as_str().is_some_and(|d| d.starts_with("colour: is not known here; there are externalId, upn")));
         let mistyped = refused(r#"{"upn": 5}"#);
-        assert_eq!(mistyped["detail"], "upn: invalid type: integer `5`, expected a string");
+        assert_eq!(mistyped["detail"], "upn: takes text, not 5");
         assert_eq!(mistyped["code"], "wrong_type");
         let deep = refused(r#"{"phones": ["+33155501234", 5]}"#);
         assert_eq!(deep["errors"][0]["field"], "phones[1]");

@@ -62,7 +62,7 @@ fn of_tag<'a>(document: &'a Value, tag: &str) -> Vec<(&'a str, &'a str, &'a Valu
 }
 
 fn navigation(out: &mut String, document: &Value) {
-    out.push_str("<nav aria-label=\"Operations\"><details class=\"menu\" open><summary>Contents</summary>\n");
+    out.push_str("<nav aria-label=\"Operations\"><details class=\"menu\"><summary>Contents</summary>\n");
     for tag in array(&document["tags"]) {
         let name = text(&tag["name"]);
         let _ = writeln!(out, "<h2><a href=\"#{0}\">{0}</a></h2>\n<ul>", escape(name));
@@ -81,9 +81,12 @@ fn navigation(out: &mut String, document: &Value) {
 }
 
 fn introduction(out: &mut String, document: &Value) {
-    let _ = write!(out, "<h1>{} API</h1>\n<p class=\"lead\">", escape(text(&document["info"]["title"])));
-    prose(out, text(&document["info"]["description"]));
-    out.push_str("</p>\n");
+    let _ = writeln!(out, "<h1>{} API</h1>", escape(text(&document["info"]["title"])));
+    for paragraph in text(&document["info"]["description"]).split("\n\n") {
+        out.push_str("<p class=\"lead\">");
+        prose(out, paragraph);
+        out.push_str("</p>\n");
+    }
     let server = server(document);
     let _ = write!(
         out,
@@ -189,8 +192,11 @@ fn fields(out: &mut String, schema: &Value) {
     let needed = array(&schema["required"]);
     let closed = schema["additionalProperties"] == false;
     out.push_str("<table class=\"fields\"><thead><tr><th scope=\"col\">Field</th><th scope=\"col\">Kind</th><th scope=\"col\">Meaning</th></tr></thead><tbody>\n");
-    for (name, field) in properties {
-        let must = needed.iter().any(|n| n == name);
+    // Of what is sent, the needed fields first; otherwise by name.
+    let mut all: Vec<(&String, &Value, bool)> =
+        properties.iter().map(|(name, field)| (name, field, needed.iter().any(|n| n == name))).collect();
+    all.sort_by_key(|(_, _, must)| closed && !must);
+    for (name, field, must) in all {
         let mark = match (closed, must) {
             (true, true) => " <span class=\"must\">needed</span>",
             (false, false) => " <span class=\"place\">sometimes</span>",
@@ -216,7 +222,8 @@ fn kind(schema: &Value) -> String {
         return parts.join(" or ");
     }
     if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<String> = words.iter().map(|w| w.as_str().map_or("null".into(), |w| format!("<code>{}</code>", escape(w)))).collect();
+        let words: Vec<String> =
+            words.iter().map(|w| w.as_str().map_or("null".into(), |w| format!("<code>{}</code>", escape(w)))).collect();
         return words.join(" · ");
     }
     let types: Vec<&str> = match &schema["type"] {
@@ -347,7 +354,9 @@ fn answer_words(out: &mut String, words: &str) {
 }
 
 fn components(out: &mut String, document: &Value) {
-    out.push_str("<section aria-labelledby=\"objects\">\n<h2 id=\"objects\">Objects</h2>\n<p class=\"lead\">What is sent and received.</p>\n");
+    out.push_str(
+        "<section aria-labelledby=\"objects\">\n<h2 id=\"objects\">Objects</h2>\n<p class=\"lead\">What is sent and received.</p>\n",
+    );
     for (name, schema) in object(&document["components"]["schemas"]) {
         let _ = writeln!(out, "<article aria-labelledby=\"object-{0}\">\n<h3 id=\"object-{0}\">{0}</h3>", escape(name));
         fields(out, schema);

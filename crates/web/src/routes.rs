@@ -188,7 +188,8 @@ impl Doc {
 
     /// Something else is answered.
     pub fn gives_text(self, status: u16, about: &'static str, media: &'static str) -> Doc {
-        self.answer(status, about, Some((media, shape::text())))
+        let shape = if media.ends_with("json") { shape::anything() } else { shape::text() };
+        self.answer(status, about, Some((media, shape)))
     }
 
     /// Nothing is answered.
@@ -229,7 +230,11 @@ impl Doc {
         let mut params = self.params.clone();
         let mut header = |name, about: &str, shape| params.push(Param { name, place: Place::Header, about: about.to_owned(), shape });
         if self.creates {
-            header("Idempotency-Key", "Your name for this request, 1 to 255 visible ASCII characters: repeated, it is done once.", shape::text_of(1, 255));
+            header(
+                "Idempotency-Key",
+                "Your name for this request, 1 to 255 visible ASCII characters: repeated, it is done once.",
+                shape::text_of(1, 255),
+            );
         }
         if self.conditional {
             header("If-Match", "The ETag of what you have read; refused with 412 when the object was changed since.", shape::text());
@@ -243,15 +248,18 @@ impl Doc {
         let has = |place: Place| self.params.iter().any(|p| p.place == place);
         if let Some(body) = &self.body {
             if body.kinds[0].0 == "application/json" {
-                all.extend([(400, "malformed_json"), (400, "unknown_field"), (400, "wrong_type"), (415, "unsupported_media_type")]);
+                all.extend([
+                    (400, "malformed_json"),
+                    (400, "unknown_field"),
+                    (400, "missing_field"),
+                    (400, "wrong_type"),
+                    (415, "unsupported_media_type"),
+                ]);
             }
             all.extend([(413, "too_large"), (422, "invalid_field")]);
         }
         if has(Place::Query) {
             all.extend([(400, "malformed_query"), (400, "unknown_parameter"), (422, "invalid_field")]);
-        }
-        if self.params.iter().any(|p| p.name == "cursor") {
-            all.push((400, "invalid_cursor"));
         }
         if has(Place::Path) {
             all.push((404, "not_found"));

@@ -32,7 +32,11 @@ pub fn routes() -> Vec<Route> {
                 .refuses(503, "unavailable"),
         ),
         get("/metrics", routing::get(metrics), doc("metrics", "Metrics for Prometheus").gives_text(200, "The metrics.", "text/plain")),
-        get("/openapi.json", routing::get(description), doc("openapi", "This description").gives_text(200, "OpenAPI 3.1.", "application/json")),
+        get(
+            "/openapi.json",
+            routing::get(description),
+            doc("openapi", "This description").gives_text(200, "OpenAPI 3.1.", "application/json"),
+        ),
         get("/docs", routing::get(viewer), doc("docs", "This description, for people").gives_text(200, "A page.", "text/html")),
         get("/docs/style.css", routing::get(style), doc("docsStyle", "The page's style").gives_text(200, "CSS.", "text/css")),
     ]
@@ -76,7 +80,8 @@ async fn description(State(app): State<App>) -> Response {
 }
 
 /// The viewer loads its own style and nothing else; it has no script.
-const VIEWER_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const VIEWER_POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 async fn viewer(State(app): State<App>) -> Result<Response, Problem> {
     let page = match app.made.docs.get() {

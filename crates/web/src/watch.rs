@@ -33,7 +33,8 @@ pub async fn sealed(request: Request, next: Next) -> Response {
     dress(response.headers_mut(), &id);
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
     let (status, took) = (response.status(), started.elapsed());
-    metrics::counter!("carillon_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.as_str().to_owned()).increment(1);
+    metrics::counter!("carillon_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.as_str().to_owned())
+        .increment(1);
     metrics::histogram!("carillon_http_request_seconds", "method" => method, "route" => route.clone()).record(took.as_secs_f64());
     if status.is_server_error() {
         tracing::warn!(request = id, method, route, status = status.as_u16(), ?took, "answered with a failure");
@@ -46,7 +47,8 @@ pub async fn sealed(request: Request, next: Next) -> Response {
 /// A caller's own id, when it is short and plain; otherwise a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(&REQUEST_ID).and_then(|v| v.to_str().ok());
-    let plain = |text: &&str| !text.is_empty() && text.len() <= ID_BYTES && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let plain =
+        |text: &&str| !text.is_empty() && text.len() <= ID_BYTES && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
@@ -97,10 +99,14 @@ pub async fn bounded(request: Request, next: Next) -> Response {
     match answer {
         Ok(Ok(response)) => response,
         Ok(Err(())) => {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of the server; its log has more under this request's id").into_response()
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of the server; its log has more under this request's id")
+                .into_response()
         }
         Err(_) => {
-            let detail = format!("there was no answer within {} s; a change may still be made: repeat it with its Idempotency-Key", PATIENCE.as_secs());
+            let detail = format!(
+                "there was no answer within {} s; a change may still be made: repeat it with its Idempotency-Key",
+                PATIENCE.as_secs()
+            );
             Problem::from(Refusal { code: "timeout", ..Refusal::unavailable(detail) }).into_response()
         }
     }

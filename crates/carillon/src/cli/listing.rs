@@ -35,7 +35,7 @@ pub async fn fetch(client: &Client, path: &[&str], query: Query<'_>, portion: &P
 
 /// Prints a page: the API's object for programs, these columns (JSON names) for people.
 pub fn print(out: &Out, page: &Page, columns: &[&str], nothing: &str) -> Result<Exit> {
-    print_rows(out, page, columns, nothing, field)
+    print_rows(out, page, columns, nothing, shown)
 }
 
 /// The same with a way of its own to show a cell.
@@ -55,6 +55,20 @@ pub fn print_rows(out: &Out, page: &Page, columns: &[&str], nothing: &str, show:
     Ok(Exit::Done)
 }
 
+/// A field in a list; times to the second, since a list is for looking over.
+pub fn shown(item: &Value, column: &str) -> String {
+    let text = field(item, column);
+    match text.split_once('.') {
+        Some((second, _)) if is_time(column) => format!("{}Z", second.replacen('T', " ", 1)),
+        _ => text,
+    }
+}
+
+/// Whether a field of this name holds a time.
+fn is_time(name: &str) -> bool {
+    name == "due" || name.ends_with("At")
+}
+
 /// `displayName` as `display name`.
 pub fn words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
@@ -67,11 +81,15 @@ pub fn words(name: &str) -> String {
     words
 }
 
+/// What people look for first; the other fields follow by name.
+const FIRST: [&str; 7] = ["id", "externalId", "upn", "displayName", "name", "service", "token"];
+
 /// Prints one object: itself for programs, its fields (those with a value) for people.
 pub fn print_object(out: &Out, object: &Value) -> Result<Exit> {
     out.say(object, || {
-        let pairs: Vec<(String, String)> =
-            object.as_object().into_iter().flatten().map(|(k, v)| (words(k), super::output::cell(v))).collect();
+        let mut names: Vec<&String> = object.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+        names.sort_by_key(|name| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+        let pairs: Vec<(String, String)> = names.into_iter().map(|name| (words(name), super::output::cell(&object[name]))).collect();
         out.pairs(&pairs.iter().map(|(k, v)| (k.as_str(), v.clone())).collect::<Vec<_>>())
     });
     Ok(Exit::Done)
@@ -84,6 +102,13 @@ mod tests {
     #[test]
     fn names_of_the_api_become_words() {
         assert_eq!((words("displayName").as_str(), words("id").as_str()), ("display name", "id"));
+    }
+
+    #[test]
+    fn times_in_lists_are_shown_to_the_second() {
+        let item = serde_json::json!({"createdAt": "2026-11-20T18:25:07.058Z", "name": "a.b", "doneAt": null});
+        assert_eq!(shown(&item, "createdAt"), "2026-11-20 18:25:07Z");
+        assert_eq!((shown(&item, "name").as_str(), shown(&item, "doneAt").as_str()), ("a.b", ""));
     }
 
     #[test]

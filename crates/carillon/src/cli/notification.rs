@@ -154,7 +154,7 @@ fn list_cell(item: &Value, column: &str) -> String {
         "title" if item["title"].is_null() => "(not shown)".into(),
         "recipients" | "accepted" | "shown" | "opened" => field(counts, column),
         "failed" => (number(counts, "rejected") + number(counts, "gone") + number(counts, "expired")).to_string(),
-        other => field(item, other),
+        other => listing::shown(item, other),
     }
 }
 
@@ -199,24 +199,16 @@ pub fn summary(out: &Out, one: &Value) -> String {
     text
 }
 
-/// The counts that are not zero, in the order in which deliveries move.
+/// The counts that are not zero: deliveries in the order in which they move, then what people's devices said.
 pub fn counts_line(counts: &Value) -> String {
-    const ORDER: [&str; 12] = [
-        "scheduled",
-        "held",
-        "accepted",
-        "suppressed",
-        "rejected",
-        "gone",
-        "expired",
-        "cancelled",
-        "received",
-        "shown",
-        "opened",
-        "dismissed",
-    ];
-    let shown = ORDER.iter().filter(|state| number(counts, state) > 0);
-    shown.map(|state| format!("{} {state}", number(counts, state))).collect::<Vec<_>>().join(", ")
+    const DELIVERIES: [&str; 8] = ["scheduled", "held", "accepted", "suppressed", "rejected", "gone", "expired", "cancelled"];
+    const RECEIPTS: [&str; 4] = ["received", "shown", "opened", "dismissed"];
+    let part = |names: &[&str]| {
+        let shown = names.iter().filter(|name| number(counts, name) > 0);
+        shown.map(|name| format!("{} {name}", number(counts, name))).collect::<Vec<_>>().join(", ")
+    };
+    let parts = [part(&DELIVERIES), part(&RECEIPTS)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn report_text(out: &Out, report: &Value) -> String {
@@ -247,14 +239,14 @@ mod tests {
     fn a_summary_prints_id_event_and_counts() {
         let one = json!({"id": "n", "eventId": "e", "title": "T", "body": "B", "state": "sending", "createdAt": "c", "dueAt": "c",
             "addressed": {"groups": [{"id": "1", "name": "Lyon"}], "users": [], "devices": []},
-            "counts": {"recipients": 3, "planned": 3, "deliveries": 5, "accepted": 2, "suppressed": 3, "held": 0}, "warnings": ["third parties"]});
+            "counts": {"recipients": 3, "planned": 3, "deliveries": 5, "accepted": 2, "suppressed": 3, "held": 0, "shown": 1}, "warnings": ["third parties"]});
         let said = summary(&Out::plain(), &one);
         for part in [
             "id           n",
             "eventId      e",
             "groups       Lyon",
             "3 of 3 recipients",
-            "5  2 accepted, 3 suppressed",
+            "5  2 accepted, 3 suppressed; 1 shown",
             "note: third parties",
         ] {
             assert!(said.contains(part), "{part} is not in\n{said}");

@@ -1,7 +1,7 @@
 //! What commands print: one JSON object with `--json`, else lines and tables. Colours only on a terminal and without
 //! `NO_COLOR` (no-color.org). Text from the server is shown without control characters, so it cannot drive a terminal.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::Value;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -20,6 +20,9 @@ pub enum Tone {
     /// Less important.
     Faint,
 }
+
+/// Columns of a terminal below which tables are not fitted to it.
+const LEAST_WIDTH: u16 = 60;
 
 /// Where a command's words go.
 #[derive(Clone, Copy, Debug)]
@@ -76,14 +79,22 @@ impl Out {
     pub fn table(&self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        let dynamic = if std::io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
-        table.set_content_arrangement(dynamic);
+        // A terminal that does not know its width, or hardly has any, gets the lines as they are.
+        let wraps = table.is_tty() && table.width().is_some_and(|width| width >= LEAST_WIDTH);
+        table.set_content_arrangement(if wraps { ContentArrangement::Dynamic } else { ContentArrangement::Disabled });
         table.set_header(header.iter().map(|h| h.to_uppercase()));
         for row in rows {
             table.add_row(row);
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
+        }
+        for (n, name) in header.iter().enumerate() {
+            // Ids are there to be copied, times to be compared.
+            let whole = *name == "id" || *name == "due" || name.ends_with(" at");
+            if let (true, Some(column)) = (whole, table.column_mut(n)) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         table.trim_fmt()
     }

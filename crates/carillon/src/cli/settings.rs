@@ -2,8 +2,8 @@
 
 use super::client::Page;
 use super::connect::Connection;
-use super::listing::{self, print_object};
-use super::output::{Out, field};
+use super::listing;
+use super::output::{Out, cell, field};
 use super::trouble::Result;
 use crate::exit::Exit;
 use clap::Subcommand;
@@ -73,27 +73,46 @@ pub async fn command(args: Settings, out: &Out) -> Result<Exit> {
                 out.object(&answer);
                 return Ok(Exit::Done);
             }
-            listing::print(out, &Page::of_answer(answer), &["key", "value", "default", "help"], "There is no setting.")
+            let columns = ["key", "value", "default", "help"];
+            listing::print_rows(out, &Page::of_answer(answer), &columns, "There is no setting.", |setting, column| match column {
+                "value" | "default" => shown(&setting[column]),
+                other => field(setting, other),
+            })
         }
-        Action::Get { key } => print_object(out, &client.get(&["settings", &key], &[]).await?),
+        Action::Get { key } => {
+            let setting = client.get(&["settings", &key], &[]).await?;
+            out.say(&setting, || {
+                let choices = setting["choices"].as_array().map(|c| c.iter().map(cell).collect::<Vec<_>>().join(", "));
+                let pairs = [
+                    ("key", key.clone()),
+                    ("value", shown(&setting["value"])),
+                    ("default", shown(&setting["default"])),
+                    ("takes", choices.unwrap_or_else(|| field(&setting, "type"))),
+                    ("help", field(&setting, "help")),
+                ];
+                out.pairs(&pairs)
+            });
+            Ok(Exit::Done)
+        }
         Action::Set { key, value } => {
             let setting = client.write(Method::PUT, &["settings", &key], &json!({ "value": value_of(&value) })).await?;
-            out.say(&setting, || format!("{key} is now {}.", shown(&setting)));
+            out.say(&setting, || format!("{key} is now {}.", shown(&setting["value"])));
             Ok(Exit::Done)
         }
         Action::Reset { key } => {
             client.delete(&["settings", &key], &[]).await?;
             let setting = client.get(&["settings", &key], &[]).await?;
-            out.say(&setting, || format!("{key} is {} again, its default.", shown(&setting)));
+            out.say(&setting, || format!("{key} is {} again, its default.", shown(&setting["value"])));
             Ok(Exit::Done)
         }
     }
 }
 
-fn shown(setting: &Value) -> String {
-    match &setting["value"] {
-        Value::String(text) if text.is_empty() => "empty".into(),
-        Value::String(_) => field(setting, "value"),
+/// A value as `settings set` takes it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() => "\"\"".into(),
+        Value::String(_) => cell(value),
         other => other.to_string(),
     }
 }

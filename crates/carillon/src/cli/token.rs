@@ -82,7 +82,7 @@ pub async fn command(args: Token, out: &Out) -> Result<Exit> {
             let columns = ["id", "name", "role", "scope", "createdAt", "expiresAt", "revokedAt"];
             listing::print_rows(out, &page, &columns, "There is no token.", |token, column| match column {
                 "scope" => scope(token),
-                other => field(token, other),
+                other => listing::shown(token, other),
             })
         }
         Action::Revoke { id } => {

@@ -77,7 +77,7 @@ fn failures(counts: &Value) -> u64 {
 
 async fn follow(client: &Client, mut notification: Value) -> Result<(Value, End)> {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{bar:28} {pos}/{len}  {msg}").expect("the template is well formed");
+    let style = ProgressStyle::with_template("{bar:28} {pos}/{len}  {wide_msg}").expect("the template is well formed");
     bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
     let id = text(&notification, "id").to_owned();
     let mut pause = PAUSES.0;

@@ -22,7 +22,7 @@ pub struct Why {
     event: String,
     /// The person: id, external id or UPN
     person: String,
-    /// Also show the facts that each decision was made from
+    /// Also show the facts that each decision was made from, and the rules that do not object
     #[arg(long)]
     facts: bool,
     #[command(flatten)]
@@ -121,7 +121,9 @@ fn ruling(out: &Out, decision: &Value) -> String {
 
 fn branch(out: &Out, decision: &Value, facts: bool) -> Vec<String> {
     let mut lines = vec![ruling(out, decision)];
-    if let Some(delivery) = decision.get("delivery").filter(|d| d.is_object()) {
+    // A delivery that the ruling ended says nothing new.
+    let ended_by_ruling = |d: &&Value| text(d, "state") == "suppressed" && d["reasonCode"] == decision["reasonCode"];
+    if let Some(delivery) = decision.get("delivery").filter(|d| d.is_object() && !ended_by_ruling(d)) {
         lines.extend(delivery_lines(out, delivery));
     }
     let others: Vec<&Value> = decision["others"].as_array().into_iter().flatten().collect();
@@ -130,7 +132,7 @@ fn branch(out: &Out, decision: &Value, facts: bool) -> Vec<String> {
         lines.push(format!("{} {}", out.paint(Tone::Faint, "would also:"), ruling(out, other)));
     }
     let silent: Vec<&str> = others.iter().filter(|o| !objects(o)).map(|o| text(o, "rule")).collect();
-    if !silent.is_empty() {
+    if facts && !silent.is_empty() {
         lines.push(out.paint(Tone::Faint, format!("do not object: {}", silent.join(", "))));
     }
     if facts && !decision["facts"].is_null() {

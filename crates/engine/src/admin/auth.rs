@@ -139,7 +139,8 @@ impl Engine {
         let turn = self.inner.doorkeeper.turns.load(Ordering::SeqCst);
         let found = self.inner.store.find_token(hash).await.map_err(|e| crate::refusal("token", e))?;
         let ours = found.filter(|token| token.tenant == self.tenant_key());
-        let token = ours.ok_or_else(|| unauthenticated("the token is not known here; check that it is whole and belongs to this server"))?;
+        let token =
+            ours.ok_or_else(|| unauthenticated("the token is not known here; check that it is whole and belongs to this server"))?;
         let known = known(token, now)?;
         self.inner.doorkeeper.keep(hash, known.clone(), turn);
         Ok(known)
@@ -165,9 +166,7 @@ fn known(token: Token, now: Timestamp) -> crate::Result<Known> {
         return Err(unauthenticated("the token was revoked; ask an owner for a new one, or enrol the device again"));
     }
     let actor = match (token.opens, token.owner) {
-        (TokenUse::Admin { role, scope }, _) => {
-            Actor::Admin { token: token.id, name: token.name, permissions: role.permissions(), scope }
-        }
+        (TokenUse::Admin { role, scope }, _) => Actor::Admin { token: token.id, name: token.name, permissions: role.permissions(), scope },
         (TokenUse::Device(device), Some(owner)) => Actor::Device { device, owner },
         (TokenUse::Device(_), None) => {
             return Err(unauthenticated("the device of this token belongs to nobody any more; enrol it again with a new code"));

@@ -140,7 +140,7 @@ impl Engine {
     /// Some devices, by age of their record.
     ///
     /// # Errors
-    /// `forbidden`, `invalid_cursor`; wrong values of `limit`, `platform`, `owner`.
+    /// `forbidden`; wrong values of `cursor`, `limit`, `platform`, `owner`.
     pub async fn devices(&self, actor: &Actor, query: DeviceQuery) -> crate::Result<Page<DeviceView>> {
         let sight = self.allow(actor, Permission::DirectoryRead)?;
         let limit = pages::limit(query.limit)?;
@@ -299,7 +299,9 @@ impl Engine {
         match draft.enrolled_by_upn {
             Field::Absent => {}
             Field::Null => (into.enrolled_by, shown.enrolled_by) = (None, None),
-            Field::Given(_) if !into.enrolled => faults.add("enrolledByUpn", "belongs to an enrolled device only; set enrolled to true, or leave it out"),
+            Field::Given(_) if !into.enrolled => {
+                faults.add("enrolledByUpn", "belongs to an enrolled device only; set enrolled to true, or leave it out")
+            }
             Field::Given(name) => {
                 if let Some((key, _, upn)) = self.named_person(sight, "enrolledByUpn", name, faults).await? {
                     (into.enrolled_by, shown.enrolled_by) = (Some(key), Some(upn));
@@ -338,7 +340,13 @@ impl Engine {
         Ok(())
     }
 
-    async fn named_person(&self, sight: &Sight, field: &str, name: String, faults: &mut Faults) -> crate::Result<Option<(PersonKey, Uuid, String)>> {
+    async fn named_person(
+        &self,
+        sight: &Sight,
+        field: &str,
+        name: String,
+        faults: &mut Faults,
+    ) -> crate::Result<Option<(PersonKey, Uuid, String)>> {
         match self.person_named(sight, &name).await? {
             Ok(named) => Ok(Some((named.key, named.id, named.name))),
             Err(wrong) => {

@@ -39,11 +39,21 @@ impl<T> Field<T> {
     }
 }
 
+impl Field<String> {
+    /// An empty text means the same as `null`: for fields whose empty value is said so elsewhere too (settings).
+    pub(crate) fn or_empty(self) -> Field<String> {
+        match self {
+            Field::Given(text) if text.is_empty() => Field::Null,
+            other => other,
+        }
+    }
+}
+
 /// A rule for one text, as `model::directory` has them.
 pub(crate) type Check = fn(&str) -> Result<(), String>;
 
 /// Most characters of a group's description.
-pub(crate) const DESCRIPTION_CHARS: usize = 1_000;
+pub(crate) const DESCRIPTION_CHARS: usize = 1_024;
 
 /// The wrong fields found so far.
 #[derive(Default)]

@@ -125,7 +125,7 @@ impl Engine {
     /// Some groups, by age of their record.
     ///
     /// # Errors
-    /// `forbidden`, `invalid_cursor`, a fault of `limit`.
+    /// `forbidden`; a wrong cursor or limit.
     pub async fn groups(&self, actor: &Actor, query: GroupQuery) -> crate::Result<Page<GroupView>> {
         let sight = self.allow(actor, Permission::DirectoryRead)?;
         let limit = pages::limit(query.limit)?;
@@ -230,7 +230,7 @@ impl Engine {
     /// Direct members of a group: people, then groups, then devices.
     ///
     /// # Errors
-    /// `forbidden`, `out_of_scope`, `not_found`, `invalid_cursor`, a fault of `limit`.
+    /// `forbidden`, `out_of_scope`, `not_found`; a wrong cursor or limit.
     pub async fn members(&self, actor: &Actor, id: Uuid, query: PageQuery) -> crate::Result<Page<MemberView>> {
         let sight = self.allow(actor, Permission::DirectoryRead)?;
         let limit = pages::limit(query.limit)?;
@@ -245,7 +245,13 @@ impl Engine {
     ///
     /// # Errors
     /// `forbidden`, `out_of_scope`, `not_found`; every wrong field.
-    pub async fn change_members(&self, actor: &Actor, id: Uuid, draft: MembersDraft, repeat: Option<Repeat>) -> crate::Result<MembersChangedView> {
+    pub async fn change_members(
+        &self,
+        actor: &Actor,
+        id: Uuid,
+        draft: MembersDraft,
+        repeat: Option<Repeat>,
+    ) -> crate::Result<MembersChangedView> {
         let sight = self.allow(actor, Permission::DirectoryWrite)?;
         let group = self.group_by_id(&sight, id).await?;
         let mut faults = Faults::default();

@@ -32,7 +32,11 @@ impl Unresolved {
         match self {
             Unresolved::Unknown => format!("there is no {what} {name:?}; give an id, an external id{}", also(kind)),
             Unresolved::Ambiguous(ids) => {
-                format!("{name:?} is the name of {}{} {what}s; give the id of one", ids.len(), if ids.len() >= MOST { " or more" } else { "" })
+                format!(
+                    "{name:?} is the name of {}{} {what}s; give the id of one",
+                    ids.len(),
+                    if ids.len() >= MOST { " or more" } else { "" }
+                )
             }
             Unresolved::OutOfScope => format!("the {what} {name:?} lies outside the scope of this token"),
         }

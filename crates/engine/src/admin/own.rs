@@ -54,6 +54,11 @@ fn preferences(device: &Device, person: &Person) -> PreferencesView {
 }
 
 impl Engine {
+    /// How many inbox streams are open in this process.
+    pub fn open_streams(&self) -> usize {
+        self.inner.streams.count()
+    }
+
     async fn own(&self, device: DeviceKey, owner: PersonKey) -> crate::Result<(Device, Person)> {
         let tenant = self.tenant_key();
         let device = self.device_row(device).await?;
@@ -89,7 +94,7 @@ impl Engine {
             let (mut faults, draft) = (Faults::default(), draft.clone());
             faults.flag("pushEnabled", draft.push_enabled, &mut fields.push_enabled);
             faults.word("notificationPermission", draft.notification_permission, &mut fields.permission);
-            faults.optional("quietHours", draft.quiet_hours, &mut persons.quiet_hours, check_quiet_hours);
+            faults.optional("quietHours", draft.quiet_hours.or_empty(), &mut persons.quiet_hours, check_quiet_hours);
             faults.done()?;
             let mut done = Ok(());
             if fields != device.fields {

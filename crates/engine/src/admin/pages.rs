@@ -5,7 +5,7 @@ use crate::Engine;
 use crate::notifications::Page;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::{Refusal, RefusalKind};
+use model::Refusal;
 
 /// The cursor of a place in a list.
 pub(crate) fn cursor(list: &str, place: &str) -> String {
@@ -15,19 +15,14 @@ pub(crate) fn cursor(list: &str, place: &str) -> String {
 /// The place behind a cursor; `None` without one.
 ///
 /// # Errors
-/// `invalid_cursor` for a cursor that this list did not give.
+/// A fault of `cursor` for one that this list did not give.
 pub(crate) fn place<T>(list: &str, cursor: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> crate::Result<Option<T>> {
     let Some(cursor) = cursor else { return Ok(None) };
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let place = text.as_deref().and_then(|text| text.strip_prefix(list)?.strip_prefix(':'));
     match place.and_then(parse) {
         Some(place) => Ok(Some(place)),
-        None => Err(Refusal {
-            detail: "cursor: this list did not give it; take nextCursor as it is, or leave it out to begin at the start".into(),
-            kind: RefusalKind::Malformed,
-            code: "invalid_cursor",
-            ..Refusal::field("cursor", "this list did not give it; take nextCursor as it is, or leave it out to begin at the start")
-        }),
+        None => Err(Refusal::field("cursor", "it is not one that this list gave out; leave it out to begin anew")),
     }
 }
 
@@ -40,7 +35,7 @@ pub(crate) fn limit(asked: Option<u32>) -> crate::Result<u32> {
     match asked {
         None => Ok(Engine::PAGE_USUAL),
         Some(n) if (1..=most).contains(&n) => Ok(n),
-        Some(n) => Err(Refusal::field("limit", format!("takes a whole number from 1 to {most}, not {n}"))),
+        Some(n) => Err(Refusal::field("limit", format!("{n} is not a number from 1 to {most}"))),
     }
 }
 
@@ -68,7 +63,7 @@ mod tests {
     fn a_cursor_of_another_list_or_of_nobody_is_refused() {
         for wrong in [cursor("groups", "42"), cursor("users", "x"), "%%%".into(), String::new()] {
             let refusal = place("users", Some(&wrong), |s| s.parse::<u32>().ok()).expect_err("a wrong cursor");
-            assert_eq!((refusal.code, refusal.faults[0].field.as_str()), ("invalid_cursor", "cursor"));
+            assert_eq!((refusal.code, refusal.faults[0].field.as_str()), ("invalid_field", "cursor"));
         }
     }
 

@@ -49,7 +49,13 @@ pub struct RegistrationView {
 }
 
 impl RegistrationView {
-    fn new(id: Uuid, fields: &RegistrationFields, state: RegistrationState, retired_code: Option<String>, registered_at: Timestamp) -> RegistrationView {
+    fn new(
+        id: Uuid,
+        fields: &RegistrationFields,
+        state: RegistrationState,
+        retired_code: Option<String>,
+        registered_at: Timestamp,
+    ) -> RegistrationView {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         RegistrationView {
             id,
@@ -223,7 +229,8 @@ impl Engine {
         faults.done()?;
         let mut made = made.expect("a draft without faults makes a registration");
         made.auth = self.seal_auth(std::str::from_utf8(&made.auth).unwrap_or_default());
-        let same = |r: &&Registration| r.fields.service == made.service && r.fields.app == made.app && r.fields.environment == made.environment;
+        let same =
+            |r: &&Registration| r.fields.service == made.service && r.fields.app == made.app && r.fields.environment == made.environment;
         let present = self.inner.store.registrations(self.tenant_key(), device).await.map_err(wrong)?;
         let id = present.iter().find(same).map_or_else(Uuid::now_v7, |r| r.id);
         let view = RegistrationView::new(id, &made, RegistrationState::Active, None, self.now());

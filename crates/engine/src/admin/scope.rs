@@ -54,10 +54,9 @@ impl Engine {
         }
         Ok(match scope {
             Scope::Everything => Sight::Everything,
-            Scope::Groups(groups) => Sight::Part {
-                people: self.inner.roster.people_of(groups),
-                groups: self.inner.roster.groups_within(groups),
-            },
+            Scope::Groups(groups) => {
+                Sight::Part { people: self.inner.roster.people_of(groups), groups: self.inner.roster.groups_within(groups) }
+            }
         })
     }
 

@@ -188,7 +188,7 @@ impl Engine {
     /// Tokens of administrators, newest first, revoked and expired ones too.
     ///
     /// # Errors
-    /// `forbidden`, `invalid_cursor`, a fault of `limit`.
+    /// `forbidden`; a wrong cursor or limit.
     pub async fn tokens(&self, actor: &Actor, query: PageQuery) -> crate::Result<Page<TokenView>> {
         self.allow_everywhere(actor, Permission::TokensManage)?;
         let limit = pages::limit(query.limit)?;

@@ -223,7 +223,9 @@ impl Engine {
     fn allow_transfer(&self, actor: &Actor, permission: Permission) -> crate::Result<()> {
         match self.allow(actor, permission)? {
             Sight::Everything => Ok(()),
-            Sight::Part { .. } => Err(out_of_scope("imports and exports concern the whole organization, and the token's scope is some groups")),
+            Sight::Part { .. } => {
+                Err(out_of_scope("imports and exports concern the whole organization, and the token's scope is some groups"))
+            }
         }
     }
 

@@ -114,14 +114,14 @@ fn apply(draft: UserDraft, into: &mut PersonFields, faults: &mut Faults) {
     faults.list("licenses", draft.licenses, &mut into.licenses, check_name);
     faults.list("phones", draft.phones, &mut into.phones, check_phone);
     faults.flag("active", draft.active, &mut into.active);
-    faults.optional("quietHours", draft.quiet_hours, &mut into.quiet_hours, check_quiet_hours);
+    faults.optional("quietHours", draft.quiet_hours.or_empty(), &mut into.quiet_hours, check_quiet_hours);
 }
 
 impl Engine {
     /// Some people, by age of their record.
     ///
     /// # Errors
-    /// `forbidden`, `invalid_cursor`, a fault of `limit`.
+    /// `forbidden`; a wrong cursor or limit.
     pub async fn users(&self, actor: &Actor, query: UserQuery) -> crate::Result<Page<UserView>> {
         let sight = self.allow(actor, Permission::DirectoryRead)?;
         let limit = pages::limit(query.limit)?;

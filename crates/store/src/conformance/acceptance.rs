@@ -54,10 +54,14 @@ async fn an_event_comes_back_as_it_was_accepted(stage: Stage) {
 
 async fn a_refused_acceptance_leaves_nothing(stage: Stage) {
     let head = stage.store.inbox_head(stage.tenant).await.expect("read");
-    let mut refused = request(&stage, vec![LimitTake { counted: Counted::DeviceSends(DeviceKey(1)), allowed: 9, window: HOUR }, group_take(0)]);
+    let mut refused =
+        request(&stage, vec![LimitTake { counted: Counted::DeviceSends(DeviceKey(1)), allowed: 9, window: HOUR }, group_take(0)]);
     refused.once = Some(once(1));
     let error = stage.store.accept(stage.tenant, refused.clone()).await.expect_err("no room at all");
-    assert!(matches!(error, StoreError::OverLimit { counted: Counted::GroupSends, allowed: 0, retry_after } if retry_after == HOUR), "{error:?}");
+    assert!(
+        matches!(error, StoreError::OverLimit { counted: Counted::GroupSends, allowed: 0, retry_after } if retry_after == HOUR),
+        "{error:?}"
+    );
     assert_eq!(stage.store.event_by_id(stage.tenant, refused.event.id).await.expect("read"), None);
     assert_eq!(stage.store.answered(stage.tenant, Uuid::nil(), "k").await.expect("read"), None);
     assert_eq!(stage.store.inbox_head(stage.tenant).await.expect("read"), head);

@@ -90,7 +90,12 @@ fn once(n: u8, key: &str) -> Once {
 async fn an_answer_is_kept_for_a_day_and_its_key_is_free_after_that(stage: Stage) {
     let store = &stage.store;
     let accept = |n: u8| {
-        let acceptance = crate::Acceptance { event: stage.event(&[]), takes: vec![], once: Some(Once { token: Uuid::nil(), ..once(n, "k") }), plan: None };
+        let acceptance = crate::Acceptance {
+            event: stage.event(&[]),
+            takes: vec![],
+            once: Some(Once { token: Uuid::nil(), ..once(n, "k") }),
+            plan: None,
+        };
         store.accept(stage.tenant, acceptance)
     };
     accept(1).await.expect("the first");
@@ -126,7 +131,8 @@ async fn a_backup_holds_what_was_committed(stage: Stage) {
     let size = stage.store.size().await.expect("measured");
     assert!(size > 0);
     stage.store.backup(place.clone()).await.expect("copied");
-    let copied: u64 = std::fs::read_dir(&place).expect("the folder").map(|file| file.expect("a file").metadata().expect("its size").len()).sum();
+    let copied: u64 =
+        std::fs::read_dir(&place).expect("the folder").map(|file| file.expect("a file").metadata().expect("its size").len()).sum();
     assert!(copied > 0);
     assert!(stage.store.backup(place.clone()).await.is_err(), "a backup never replaces one");
     std::fs::remove_dir_all(place).expect("removed");

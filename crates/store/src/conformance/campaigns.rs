@@ -333,7 +333,9 @@ async fn a_claim_loads_facts_and_addresses_of_its_people(stage: Stage) {
         assert_eq!(loaded.rows.iter().map(|row| row.person).collect::<Vec<_>>(), audience);
         assert_eq!(loaded.facts.people.iter().map(|person| person.key).collect::<Vec<_>>(), keys, "who is gone is missing");
         assert_eq!((loaded.facts.devices.len(), loaded.facts.registrations.len()), (30, 30));
-        assert!(loaded.facts.registrations.iter().all(|one| one.address.as_ref().is_some_and(|address| address.token.starts_with("token-"))));
+        assert!(
+            loaded.facts.registrations.iter().all(|one| one.address.as_ref().is_some_and(|address| address.token.starts_with("token-")))
+        );
         stage.settle_all(&claim, ACCEPTED, Timestamp(0)).await;
     }
 }

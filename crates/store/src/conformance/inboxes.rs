@@ -64,7 +64,12 @@ async fn presence(stage: &Stage, count: u32) -> (EventKey, Uuid) {
     let id = event.id;
     let key = stage.accept(event).await.key;
     let due = stage.now().plus(Duration::from_secs(10));
-    let rows = people(count).into_iter().map(|person| crate::PlannedRow { state: State::Held, reason: Reason::ShownInApp, due, ..stage.push(person) });
+    let rows = people(count).into_iter().map(|person| crate::PlannedRow {
+        state: State::Held,
+        reason: Reason::ShownInApp,
+        due,
+        ..stage.push(person)
+    });
     stage.store.plan(stage.page(key, rows.collect(), true)).await.expect("planned");
     (key, id)
 }

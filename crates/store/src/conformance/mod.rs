@@ -3,8 +3,8 @@
 //! An engine under test says how to make an empty place and how to open a store in it; [`run`] tells every story, each in a
 //! place of its own, and names those that failed. Another engine is one more [`Engine`] and one more line in a test.
 
-mod accounts;
 mod acceptance;
+mod accounts;
 mod campaigns;
 mod directory;
 mod import;
@@ -58,7 +58,8 @@ pub(crate) use stories;
 
 /// Every story.
 pub fn all() -> Vec<Story> {
-    [directory::STORIES, import::STORIES, accounts::STORIES, acceptance::STORIES, campaigns::STORIES, inboxes::STORIES, stopping::STORIES].concat()
+    [directory::STORIES, import::STORIES, accounts::STORIES, acceptance::STORIES, campaigns::STORIES, inboxes::STORIES, stopping::STORIES]
+        .concat()
 }
 
 /// Tells every story on an engine and prints a line for each.

@@ -2,12 +2,15 @@
 
 use super::Place;
 use crate::{
-    Acceptance, Accepted, Attempt, Claim, DeviceFields, DueRow, FactsDepth, Lease, NewEvent, PagePlan, PersonFields, PlannedRow, RegistrationFields,
-    Settle, Settled, Settlement, Shared, Text,
+    Acceptance, Accepted, Attempt, Claim, DeviceFields, DueRow, FactsDepth, Lease, NewEvent, PagePlan, PersonFields, PlannedRow,
+    RegistrationFields, Settle, Settled, Settlement, Shared, Text,
 };
 use model::directory::{Environment, NotificationPermission, Ownership, Platform, Service};
 use model::event::AudienceMode;
-use model::{ChannelKind, Clock, DeliveryId, DeviceKey, EventKey, Facts, Lane, PersonKey, Reason, RegistrationKey, State, TenantKey, Timestamp, Urgency};
+use model::{
+    ChannelKind, Clock, DeliveryId, DeviceKey, EventKey, Facts, Lane, PersonKey, Reason, RegistrationKey, State, TenantKey, Timestamp,
+    Urgency,
+};
 use roaring::RoaringBitmap;
 use serde_json::json;
 use std::sync::Arc;
@@ -89,7 +92,14 @@ impl Stage {
 
     /// Adds a person.
     pub(super) async fn person(&self, upn: &str) -> PersonKey {
-        let fields = PersonFields { upn: upn.into(), display_name: upn.into(), locale: "en".into(), timezone: "UTC".into(), active: true, ..PersonFields::default() };
+        let fields = PersonFields {
+            upn: upn.into(),
+            display_name: upn.into(),
+            locale: "en".into(),
+            timezone: "UTC".into(),
+            active: true,
+            ..PersonFields::default()
+        };
         self.store.create_person(self.tenant, self.id(), fields, None).await.expect("a person can be added").key
     }
 
@@ -210,7 +220,8 @@ impl Stage {
     /// What became of a row, at its first try where there was one.
     pub(super) fn outcome(&self, claim: &Claim, row: &DueRow, now: (State, Reason), due: Timestamp) -> Settlement {
         let accepted = now.0 == State::Accepted;
-        let tried = accepted || matches!(now.1, Reason::ProviderUnavailable | Reason::OurFault | Reason::ProviderGone | Reason::ProviderRejected);
+        let tried =
+            accepted || matches!(now.1, Reason::ProviderUnavailable | Reason::OurFault | Reason::ProviderGone | Reason::ProviderRejected);
         let word = if accepted { "accepted" } else { "try_later" };
         let attempt = Attempt { number: row.attempts + 1, at: self.now(), outcome: word.into(), code: String::new(), status: 0 };
         Settlement {

@@ -21,7 +21,8 @@ const DROP_SETTING: &str = "DELETE FROM setting WHERE tenant = ?1 AND key = ?2";
 const NEXT_POLICY: &str = "UPDATE meta SET policy = policy + 1 WHERE tenant = ?1";
 const KEEP_POLICY: &str = "INSERT INTO policy (tenant, version, at, settings) VALUES (?1, ?2, ?3, ?4)";
 const POLICY_AT: &str = "SELECT settings FROM policy WHERE tenant = ?1 AND version = ?2";
-const NEW_TOKEN: &str = "INSERT INTO token (hash, tenant, id, name, role, scope, device, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const NEW_TOKEN: &str =
+    "INSERT INTO token (hash, tenant, id, name, role, scope, device, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const FIND_TOKEN: &str = "SELECT tenant, id, name, role, scope, device, created_at, expires_at, revoked_at FROM token WHERE hash = ?1";
 const OWNER: &str = "SELECT d.owner FROM device d JOIN meta m ON m.tenant = d.tenant \
     WHERE d.tenant = ?1 AND d.key = ?2 AND d.since <= m.generation AND d.until > m.generation";
@@ -131,7 +132,8 @@ impl Ledger for Sqlite {
 
 fn ensure_tenant(c: &Connection, name: &str, new_id: Uuid, now: Timestamp) -> Result<(Tenant, bool)> {
     let mut find = c.prepare_cached(TENANT)?;
-    let found = find.query_row([name], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?))).optional()?;
+    let found =
+        find.query_row([name], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?))).optional()?;
     if let Some((key, bytes, name)) = found {
         return Ok((Tenant { key: TenantKey(key), id: id(&bytes)?, name }, false));
     }

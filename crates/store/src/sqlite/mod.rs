@@ -1,9 +1,9 @@
 //! The embedded store: one SQLite file in a folder of its own.
 //!
-//! One thread owns the only connection that writes ([`writer`]); it takes jobs in the order of their lanes and commits what
-//! queued meanwhile together. A few read-only connections answer questions ([`readers`]), and one more moves the
-//! write-ahead log into the file ([`checkpoint`]). An exclusive lock on the folder says that nobody else writes, so that
-//! claims of a predecessor are void at opening ([`opening`]).
+//! One thread owns the only connection that writes (`writer`); it takes jobs in the order of their lanes and commits what
+//! queued meanwhile together. A few read-only connections answer questions (`readers`), and one more moves the
+//! write-ahead log into the file (`checkpoint`). An exclusive lock on the folder says that nobody else writes, so that
+//! claims of a predecessor are void at opening (`opening`).
 
 mod checkpoint;
 mod columns;

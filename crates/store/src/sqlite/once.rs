@@ -11,7 +11,8 @@ use uuid::Uuid;
 pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 const FIND: &str = "SELECT request, status, body, location FROM answer WHERE tenant = ?1 AND token = ?2 AND key = ?3 AND at > ?4";
-const KEEP: &str = "INSERT OR REPLACE INTO answer (tenant, token, key, request, status, body, location, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const KEEP: &str =
+    "INSERT OR REPLACE INTO answer (tenant, token, key, request, status, body, location, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// What was answered to this key within the last day.
 pub(crate) fn find(c: &Connection, tenant: TenantKey, token: Uuid, key: &str, now: Timestamp) -> Result<Option<Answer>> {

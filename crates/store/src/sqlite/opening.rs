@@ -17,7 +17,7 @@ const APPLICATION_ID: i64 = 0x4341_5249;
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// Page cache of the writer, in KiB: the working set of a campaign's settlements.
-const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const WRITER_CACHE_KIB: i64 = 6 * 1024;
 
 /// How many prepared statements the writer keeps: more than there are.
 const WRITER_STATEMENTS: usize = 512;
@@ -66,7 +66,10 @@ fn lock(folder: &Path) -> Result<FolderLock> {
                 Ok(_) if !pid.is_empty() => format!("process {}", pid.trim()),
                 _ => "another process".to_owned(),
             };
-            Err(StoreError::Unavailable(format!("the data folder {} is in use by {by}; stop that one first or use another folder", folder.display())))
+            Err(StoreError::Unavailable(format!(
+                "the data folder {} is in use by {by}; stop that one first or use another folder",
+                folder.display()
+            )))
         }
         Err(TryLockError::Error(error)) => Err(error.into()),
     }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 const READERS: usize = 4;
 
 /// Page cache of one reader, in KiB. The system's own cache is behind it.
-const READER_CACHE_KIB: i64 = 2 * 1024;
+const READER_CACHE_KIB: i64 = 1024;
 
 /// How many prepared statements a reader keeps.
 const READER_STATEMENTS: usize = 128;
@@ -34,7 +34,7 @@ impl Readers {
         let closed = || StoreError::Unavailable("the store is closed".into());
         let permit = self.room.clone().acquire_owned().await.map_err(|_| closed())?;
         let connection = self.free.lock().pop().ok_or_else(closed)?;
-        let lent = Lent { connection: Some(connection), home: self.free.clone(), _permit: permit };
+        let lent = Lent { connection: Some(connection), home: self.free.clone(), permit };
         let answer = tokio::task::spawn_blocking(move || lent.run(job)).await;
         answer.unwrap_or_else(|_| Err(StoreError::Broken("a question to the store panicked".into())))
     }
@@ -50,7 +50,7 @@ impl Readers {
 struct Lent {
     connection: Option<Connection>,
     home: Arc<Mutex<Vec<Connection>>>,
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    permit: tokio::sync::OwnedSemaphorePermit,
 }
 
 impl Lent {
@@ -67,10 +67,9 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         // A job that panicked left its transaction open.
-        if connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok() {
-            if !self._permit.semaphore().is_closed() {
-                self.home.lock().push(connection);
-            }
+        let sound = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+        if sound && !self.permit.semaphore().is_closed() {
+            self.home.lock().push(connection);
         }
     }
 }

@@ -93,7 +93,7 @@ CREATE TABLE event (
   opened INTEGER NOT NULL DEFAULT 0, dismissed INTEGER NOT NULL DEFAULT 0,
   forgotten INTEGER NOT NULL DEFAULT 0         -- 1 once nothing is left to forget
 ) STRICT;
-CREATE INDEX event_open ON event (state, due_at) WHERE state IN (1, 2, 3);
+CREATE INDEX event_open ON event (state, due_at) WHERE done_at IS NULL;
 -- An event for many stands in the inbox of everybody in its audience; one for few has a row in `personal` for each.
 CREATE INDEX event_wide ON event (tenant, inbox_seq) WHERE inbox_seq IS NOT NULL AND recipients > 32;
 CREATE INDEX event_old ON event (tenant, accepted_at) WHERE forgotten = 0;

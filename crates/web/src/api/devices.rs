@@ -56,7 +56,11 @@ fn device_routes() -> Vec<Route> {
                 .refuses(409, "taken")
                 .refuses(409, "import_in_progress"),
         ),
-        get(ONE, routing::get(show), doc("getDevice", "Show a device", READ).id("id", "The device's id.").gives(200, "The device.", "Device").etag()),
+        get(
+            ONE,
+            routing::get(show),
+            doc("getDevice", "Show a device", READ).id("id", "The device's id.").gives(200, "The device.", "Device").etag(),
+        ),
         patch(
             ONE,
             routing::patch(change),
@@ -139,7 +143,13 @@ async fn show(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>) -> Reply 
     versioned(&device, device.version)
 }
 
-async fn change(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>, IfMatch(expected): IfMatch, Json(draft): Json<DeviceDraft>) -> Reply {
+async fn change(
+    State(app): State<App>,
+    asker: Asker,
+    Ids([id]): Ids<1>,
+    IfMatch(expected): IfMatch,
+    Json(draft): Json<DeviceDraft>,
+) -> Reply {
     let device = app.engine.update_device(&asker.actor, id, draft, expected).await?;
     versioned(&device, device.version)
 }

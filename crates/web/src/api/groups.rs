@@ -46,7 +46,11 @@ pub fn routes() -> Vec<Route> {
                 .refuses(409, "taken")
                 .refuses(409, "import_in_progress"),
         ),
-        get(ONE, routing::get(show), doc("getGroup", "Show a group", READ).id("id", "The group's id.").gives(200, "The group.", "Group").etag()),
+        get(
+            ONE,
+            routing::get(show),
+            doc("getGroup", "Show a group", READ).id("id", "The group's id.").gives(200, "The group.", "Group").etag(),
+        ),
         patch(
             ONE,
             routing::patch(change),
@@ -111,7 +115,13 @@ async fn show(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>) -> Reply 
     versioned(&group, group.version)
 }
 
-async fn change(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>, IfMatch(expected): IfMatch, Json(draft): Json<GroupDraft>) -> Reply {
+async fn change(
+    State(app): State<App>,
+    asker: Asker,
+    Ids([id]): Ids<1>,
+    IfMatch(expected): IfMatch,
+    Json(draft): Json<GroupDraft>,
+) -> Reply {
     let group = app.engine.update_group(&asker.actor, id, draft, expected).await?;
     versioned(&group, group.version)
 }
@@ -127,5 +137,6 @@ async fn members(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>, Query(
 
 async fn change_members(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>, creation: Creation) -> Reply {
     let work = |draft: MembersDraft, repeat| app.engine.change_members(&asker.actor, id, draft, repeat);
-    answer::create(&app, &asker, creation, None, work, |_: &MembersChangedView| Made { status: Some(StatusCode::OK), ..Made::default() }).await
+    answer::create(&app, &asker, creation, None, work, |_: &MembersChangedView| Made { status: Some(StatusCode::OK), ..Made::default() })
+        .await
 }

@@ -55,10 +55,10 @@ fn sending() -> Vec<Route> {
             REACH,
             routing::post(reach),
             doc("previewReach", "See whom a notification would reach", Access::Sender)
-                .detail("Nothing is sent or counted. With list, also the people and devices of one part.")
+                .detail("Nothing is sent or counted; title and body may be left out. With list, also the people and devices of one part.")
                 .query("list", "`reason:CODE`, `channel:KIND`, `inboxOnly` or `unreachable`.", shape::text())
                 .paged()
-                .sends("NewNotification")
+                .sends("ReachRequest")
                 .gives(200, "The reach.", "Reach"),
         ),
         post(

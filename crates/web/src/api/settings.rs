@@ -64,7 +64,13 @@ async fn show(State(app): State<App>, asker: Asker, Word(key): Word) -> Reply {
     versioned(&setting, setting.version)
 }
 
-async fn change(State(app): State<App>, asker: Asker, Word(key): Word, IfMatch(expected): IfMatch, Json(draft): Json<SettingDraft>) -> Reply {
+async fn change(
+    State(app): State<App>,
+    asker: Asker,
+    Word(key): Word,
+    IfMatch(expected): IfMatch,
+    Json(draft): Json<SettingDraft>,
+) -> Reply {
     let setting = app.engine.set_setting(&asker.actor, &key, Some(draft.value), expected, asker.locale).await?;
     versioned(&setting, setting.version)
 }

@@ -108,7 +108,13 @@ async fn show(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>) -> Reply 
     versioned(&user, user.version)
 }
 
-async fn change(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>, IfMatch(expected): IfMatch, Json(draft): Json<UserDraft>) -> Reply {
+async fn change(
+    State(app): State<App>,
+    asker: Asker,
+    Ids([id]): Ids<1>,
+    IfMatch(expected): IfMatch,
+    Json(draft): Json<UserDraft>,
+) -> Reply {
     let user = app.engine.update_user(&asker.actor, id, draft, expected).await?;
     versioned(&user, user.version)
 }

@@ -2,13 +2,9 @@
 //! really answers.
 
 use super::shape::Needed::{No, Yes};
-use super::shape::{
-    Needed, Shape, anything, count, flag, given, id, list, list_of, map, named, number, sent, text, text_of, time, words,
-};
+use super::shape::{Needed, Shape, anything, count, flag, given, id, list, list_of, map, named, number, sent, text, text_of, time, words};
 use model::decision::{Rule, Verdict};
-use model::directory::{
-    EnrolmentSource, Environment, MemberKind, NotificationPermission, Ownership, Platform, RegistrationState, Service,
-};
+use model::directory::{EnrolmentSource, Environment, MemberKind, NotificationPermission, Ownership, Platform, RegistrationState, Service};
 use model::event::{AudienceMode, EventState};
 use model::roles::{Permission, Role};
 use model::{ChannelKind, Reason, ReceiptKind, State, Urgency};
@@ -26,10 +22,7 @@ pub fn all() -> Vec<(&'static str, Shape)> {
 }
 
 fn page(of: &'static str) -> Shape {
-    given(vec![
-        ("items", list(named(of)), Yes),
-        ("nextCursor", text().or_null().about("Where to go on; null at the end."), Yes),
-    ])
+    given(vec![("items", list(named(of)), Yes), ("nextCursor", text().or_null().about("Where to go on; null at the end."), Yes)])
 }
 
 fn name() -> Shape {
@@ -154,7 +147,7 @@ fn groups() -> Vec<(&'static str, Shape)> {
         vec![
             ("externalId", name().or_null().about("The id of an outside directory; unique.")),
             ("name", name().about("Need not be unique; a unique name can be used instead of the id.").example("Sales")),
-            ("description", text_of(0, 1_000).or_null()),
+            ("description", text_of(0, 1_024).or_null()),
         ]
     };
     let group = given(vec![
@@ -164,10 +157,8 @@ fn groups() -> Vec<(&'static str, Shape)> {
         ("description", text(), Yes),
         ("version", number().about("Grows with each change of the fields; the ETag."), Yes),
     ]);
-    let member_draft = sent(vec![
-        ("memberType", all_words!(MemberKind), Yes),
-        ("id", text().about("Id, external id, UPN or unique name."), Yes),
-    ]);
+    let member_draft =
+        sent(vec![("memberType", all_words!(MemberKind), Yes), ("id", text().about("Id, external id, UPN or unique name."), Yes)]);
     vec![
         ("Group", group),
         ("GroupPage", page("Group")),
@@ -252,21 +243,24 @@ fn registrations() -> Vec<(&'static str, Shape)> {
 
 fn notifications() -> Vec<(&'static str, Shape)> {
     let names = |what: &str| list(text()).about(format!("{what}: ids, external ids or unique names."));
-    let draft = sent(vec![
-        ("title", text_of(1, model::text::TITLE_CHARS).example("Fire drill"), Yes),
-        ("body", text_of(1, model::text::BODY_CHARS).example("At ten. Please use the stairs."), Yes),
-        ("groups", names("Groups"), No),
-        ("users", list(text()).about("People: ids, external ids or UPNs."), No),
-        ("devices", names("Devices"), No),
-        ("urgency", all_words!(Urgency).or_null().about("normal unless said; high passes quiet hours."), No),
-        ("at", text().or_null().about("When to begin, RFC 3339; at once unless said."), No),
-        ("expiresIn", text().or_null().about("How long it is worth telling; three days unless said.").example("2h"), No),
-        ("expiresAt", text().or_null().about("Until when, RFC 3339; or expiresIn."), No),
-        ("private", flag().about("The push carries no content and the app fetches it."), No),
-        ("audience", all_words!(AudienceMode).or_null().about("frozen unless said; live looks at membership at each attempt."), No),
-    ]);
+    let draft = |texts: Needed| {
+        sent(vec![
+            ("title", text_of(1, model::text::TITLE_CHARS).example("Fire drill"), texts),
+            ("body", text_of(1, model::text::BODY_CHARS).example("At ten. Please use the stairs."), texts),
+            ("groups", names("Groups"), No),
+            ("users", list(text()).about("People: ids, external ids or UPNs."), No),
+            ("devices", names("Devices"), No),
+            ("urgency", all_words!(Urgency).or_null().about("normal unless said; high passes quiet hours."), No),
+            ("at", text().or_null().about("When to begin, RFC 3339; at once unless said."), No),
+            ("expiresIn", text().or_null().about("How long it is worth telling; three days unless said.").example("2h"), No),
+            ("expiresAt", text().or_null().about("Until when, RFC 3339; or expiresIn."), No),
+            ("private", flag().about("The push carries no content and the app fetches it."), No),
+            ("audience", all_words!(AudienceMode).or_null().about("frozen unless said; live looks at membership at each attempt."), No),
+        ])
+    };
     vec![
-        ("NewNotification", draft),
+        ("NewNotification", draft(Yes)),
+        ("ReachRequest", draft(No)),
         ("Resend", sent(vec![("only", words(vec!["failed", "unopened"]).or_null(), No)])),
         ("Addressed", given(["groups", "users", "devices"].map(|kind| (kind, list(named("NameOnly")), Yes)).to_vec())),
         ("Counts", given(COUNTS.map(|n| (n, count(), Yes)).to_vec())),

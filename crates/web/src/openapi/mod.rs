@@ -18,10 +18,11 @@ use utoipa::openapi::{
 
 /// What every reader of the document should know first.
 const ABOUT: &str = "Carillon tells the people of an organization what happened, on every device they own, and can say of each \
-notification why somebody got it or not. All times are RFC 3339 in UTC; fields are in camelCase; unknown fields are refused. Lists \
-come in pages: take nextCursor as cursor of the next request until it is null. Objects that can be edited carry an ETag; send it back as \
-If-Match to change only what you have read. A POST that creates takes an Idempotency-Key: the same key and body within a day give the \
-first answer again, without secrets and with Idempotent-Replay: true. Every refusal is a problem document (RFC 9457) with a stable code.";
+notification why somebody got it or not.\n\nAll times are RFC 3339 in UTC. Fields are in camelCase, and unknown ones are refused. Lists come in \
+pages: take `nextCursor` as `cursor` of the next request until it is null. Objects that can be edited carry an `ETag`; send it back as \
+`If-Match` to change only what you have read.\n\nA POST that creates takes an `Idempotency-Key`: the same key and body within a day give the \
+first answer again, without secrets and with `Idempotent-Replay: true`. Every refusal is a problem document (RFC 9457) with a stable `code`, \
+a sentence that says how to mend it, and every field at fault.";
 
 /// The groups of operations, in the order in which people need them.
 pub const TAGS: [(&str, &str); 10] = [
@@ -80,11 +81,8 @@ fn http_method(method: &Method) -> HttpMethod {
 
 fn operation(route: &Route) -> OperationBuilder {
     let doc = &route.doc;
-    let mut operation = OperationBuilder::new()
-        .tag(doc.tag)
-        .operation_id(Some(doc.id))
-        .summary(Some(doc.summary))
-        .description(Some(description(doc)));
+    let mut operation =
+        OperationBuilder::new().tag(doc.tag).operation_id(Some(doc.id)).summary(Some(doc.summary)).description(Some(description(doc)));
     for param in doc.all_params() {
         let place = match param.place {
             Place::Path => ParameterIn::Path,

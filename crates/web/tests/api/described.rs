@@ -79,7 +79,8 @@ async fn every_described_operation_is_there_and_every_other_method_is_not() {
                 assert!(!matches!(reply.code().1, "unknown_path" | "method_not_allowed"), "{method} {path}: {}", reply.text);
             } else {
                 assert_eq!(reply.code(), (405, "method_not_allowed"), "{method} {path}");
-                let allowed: BTreeSet<String> = reply.header("allow").split(',').map(|m| m.trim().to_owned()).filter(|m| m != "HEAD").collect();
+                let allowed: BTreeSet<String> =
+                    reply.header("allow").split(',').map(|m| m.trim().to_owned()).filter(|m| m != "HEAD").collect();
                 assert_eq!(allowed, described, "{path}");
             }
         }

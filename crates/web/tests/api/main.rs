@@ -1,6 +1,7 @@
 //! The HTTP API over a real engine and a real store. Every answer is also compared with the API's own description: its
 //! status, its shape, and the code of its refusal must stand there.
 
+mod allowed;
 mod app;
 mod described;
 mod edited;
@@ -9,5 +10,4 @@ mod refused;
 mod repeated;
 mod schema;
 mod served;
-mod settled;
 mod world;

@@ -1,1 +1,508 @@
-//! To come.
+//! Bad input. Every field of every body and every parameter is given wrong values; what is answered stands, word for
+//! word, in `tests/bad-input.md`. A field without a wrong value in the table fails the test.
+
+use super::world::{Reply, World};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+
+/// A field left out where it is needed.
+const LEFT_OUT: &str = "\u{0}";
+
+struct Table {
+    text: String,
+    seen: BTreeSet<(String, String)>,
+}
+
+/// One operation: method, path, a body that would be taken, and wrong values for its fields.
+struct Case {
+    operation: (&'static str, String),
+    base: Value,
+    token: String,
+    wrong: Vec<(&'static str, Value)>,
+}
+
+fn long(count: usize) -> Value {
+    Value::from("x".repeat(count))
+}
+
+fn user_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("externalId", json!("")),
+        ("externalId", long(257)),
+        ("externalId", json!(7)),
+        ("upn", json!("")),
+        ("upn", json!("ada")),
+        ("upn", json!("a b@example.org")),
+        ("upn", Value::Null),
+        ("displayName", json!("  ")),
+        ("displayName", json!("a\u{7}b")),
+        ("displayName", Value::Null),
+        ("email", json!("ada@")),
+        ("email", json!("Ada <ada@example.org>")),
+        ("locale", json!("français")),
+        ("timezone", json!("Europe/Lutetia")),
+        ("licenses", json!(["E3", ""])),
+        ("licenses", json!("E3")),
+        ("licenses", Value::from(vec!["x"; 101])),
+        ("managerUpn", json!("nobody@example.org")),
+        ("phones", json!(["0155501234"])),
+        ("active", json!("yes")),
+        ("active", Value::Null),
+        ("quietHours", json!("22-7")),
+        ("quietHours", json!("22:00-22:00")),
+    ]
+}
+
+fn device_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("externalId", json!("\n")),
+        ("name", json!("")),
+        ("name", Value::Null),
+        ("ownerUpn", json!("nobody@example.org")),
+        ("ownerUpn", json!("Twins")),
+        ("ownerId", json!("not-an-id")),
+        ("platform", json!("symbian")),
+        ("platform", Value::Null),
+        ("ownership", json!("shared")),
+        ("enrolled", json!(1)),
+        ("enrolledByUpn", json!("ada@example.org")),
+        ("appInstalled", json!("yes")),
+        ("notificationPermission", json!("maybe")),
+        ("playServices", json!([])),
+        ("pushEnabled", Value::Null),
+    ]
+}
+
+fn registration_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("service", json!(LEFT_OUT)),
+        ("service", json!("gcm")),
+        ("app", json!("org example")),
+        ("environment", json!("test")),
+        ("token", json!(LEFT_OUT)),
+        ("token", json!("xyz")),
+        ("token", long(4_098)),
+        ("endpoint", json!("https://push.example.net/x")),
+        ("p256dh", json!("abc")),
+        ("auth", json!("abc")),
+    ]
+}
+
+fn web_push_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("token", json!("abc")),
+        ("endpoint", json!(LEFT_OUT)),
+        ("endpoint", json!("http://push.example.net/x")),
+        ("p256dh", json!("abc")),
+        ("auth", json!("abc")),
+    ]
+}
+
+fn notification_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("title", json!(LEFT_OUT)),
+        ("title", json!("")),
+        ("title", long(51)),
+        ("title", json!("a\nb")),
+        ("title", json!(5)),
+        ("body", json!("")),
+        ("body", long(501)),
+        ("groups", json!([])),
+        ("groups", json!(["No such group"])),
+        ("groups", json!(["Twins"])),
+        ("groups", json!("Sales")),
+        ("groups", Value::from(vec!["Sales"; 26])),
+        ("users", json!(["nobody@example.org"])),
+        ("users", Value::from(vec!["ada@example.org"; 101])),
+        ("devices", json!(["no such device"])),
+        ("devices", Value::from(vec!["x"; 101])),
+        ("urgency", json!("urgent")),
+        ("at", json!("tomorrow")),
+        ("at", json!("2020-01-01T00:00:00Z")),
+        ("at", json!("2999-01-01T00:00:00Z")),
+        ("expiresIn", json!("2w")),
+        ("expiresIn", json!("0m")),
+        ("expiresIn", json!("29d")),
+        ("expiresAt", json!("later")),
+        ("expiresAt", json!("2020-01-01T00:00:00Z")),
+        ("private", json!("yes")),
+        ("audience", json!("everybody")),
+    ]
+}
+
+async fn cases(world: &World) -> Vec<Case> {
+    let owner = world.owner.clone();
+    let case = |method, path: String, base, wrong| Case { operation: (method, path), base, token: owner.clone(), wrong };
+    let (ada, sales) = (world.user("ada@example.org").await, world.group("Sales").await);
+    for _ in 0..2 {
+        world.group("Twins").await;
+    }
+    for upn in ["eve@example.org", "eva@example.org"] {
+        world.user(upn).await;
+    }
+    let (device, app) = world.enrolled(&ada).await;
+    let in_app = |method, path: &str, base, wrong| Case { operation: (method, path.to_owned()), base, token: app.clone(), wrong };
+    let sent = json!({"title": "t", "body": "b", "users": ["ada@example.org"]});
+    let notification = world.post("/api/v1/notifications", sent).await.expect(201).id().to_owned();
+    let new_user = json!({"upn": "new@example.org", "displayName": "New"});
+    let new_device = json!({"name": "phone", "platform": "ios", "ownerUpn": "ada@example.org"});
+    let apns = json!({"service": "apns", "token": "0aff00112233"});
+    let web_push = json!({"service": "webpush", "endpoint": "https://push.example.net/x", "p256dh": "x", "auth": "x"});
+    let draft = json!({"title": "t", "body": "b", "groups": ["Sales"]});
+    let left_out = |fields: &[&'static str], mut more: Vec<(&'static str, Value)>| {
+        more.extend(fields.iter().map(|f| (*f, json!(LEFT_OUT))));
+        more
+    };
+    // A preview needs no text.
+    let empty = |(field, value): &(&str, Value)| ["title", "body"].contains(field) && (value == "" || value == LEFT_OUT);
+    let reach_fields = notification_fields().into_iter().filter(|pair| !empty(pair)).collect();
+    vec![
+        case("POST", "/api/v1/users".into(), new_user, left_out(&["upn", "displayName"], user_fields())),
+        case("PATCH", format!("/api/v1/users/{ada}"), json!({}), [user_fields(), vec![("managerUpn", json!("ada@example.org"))]].concat()),
+        case("POST", "/api/v1/groups".into(), json!({"name": "New"}), left_out(&["name"], group_fields())),
+        case("PATCH", format!("/api/v1/groups/{sales}"), json!({}), group_fields()),
+        case("POST", format!("/api/v1/groups/{sales}/members"), json!({}), member_fields()),
+        case("POST", "/api/v1/devices".into(), new_device, left_out(&["name", "platform"], device_fields())),
+        case("PATCH", format!("/api/v1/devices/{device}"), json!({"enrolled": false}), device_fields()),
+        case("POST", format!("/api/v1/devices/{device}/registrations"), apns.clone(), registration_fields()),
+        case("POST", format!("/api/v1/devices/{device}/registrations"), web_push, web_push_fields()),
+        case("POST", "/api/v1/notifications".into(), draft.clone(), notification_fields()),
+        case("POST", "/api/v1/notifications/reach".into(), draft, reach_fields),
+        case("POST", format!("/api/v1/notifications/{notification}/resend"), json!({}), vec![("only", json!("all"))]),
+        case("POST", "/api/v1/tokens".into(), json!({"name": "a", "role": "reader"}), left_out(&["name", "role"], token_fields())),
+        case("PUT", "/api/v1/settings/push.apns.enabled".into(), json!({}), vec![("value", json!(LEFT_OUT)), ("value", json!("no"))]),
+        case("PUT", "/api/v1/settings/retention.days".into(), json!({}), vec![("value", json!(-1)), ("value", json!(1.5))]),
+        case("PUT", "/api/v1/settings/custom.email".into(), json!({}), vec![("value", json!("sometimes"))]),
+        case("PUT", "/api/v1/settings/quiet_hours.default".into(), json!({}), vec![("value", json!("22-7")), ("value", Value::Null)]),
+        case("POST", "/api/v1/device/enrol".into(), json!({"code": "2345-6789-ABCD", "name": "a", "platform": "ios"}), enrol_fields()),
+        in_app("PUT", "/api/v1/device/registration", apns, registration_fields()),
+        in_app("PUT", "/api/v1/device/preferences", json!({}), preference_fields()),
+        in_app("POST", "/api/v1/device/receipts", json!({}), receipt_fields()),
+    ]
+}
+
+fn group_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("externalId", json!("")),
+        ("name", json!("")),
+        ("name", long(257)),
+        ("name", Value::Null),
+        ("description", long(1_025)),
+        ("description", json!("a\u{0}b")),
+    ]
+}
+
+fn member_fields() -> Vec<(&'static str, Value)> {
+    let member = |kind: &str, id: &str| json!([{"memberType": kind, "id": id}]);
+    vec![
+        ("add", json!([])),
+        ("add", member("person", "ada@example.org")),
+        ("add", member("user", "nobody@example.org")),
+        ("add", member("user", "")),
+        ("add", member("group", "Twins")),
+        ("add", json!([{"memberType": "user", "id": "ada@example.org", "name": "Ada"}])),
+        ("add", json!({})),
+        ("add", Value::from(vec![member("user", "x")[0].clone(); 1_001])),
+        ("remove", member("device", "no such device")),
+    ]
+}
+
+fn token_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("name", json!("")),
+        ("role", json!("king")),
+        ("scope", json!({"groups": []})),
+        ("scope", json!({"groups": ["No such group", "Twins"]})),
+        ("scope", json!("Sales")),
+        ("expiresIn", json!("soon")),
+        ("expiresIn", json!("0h")),
+        ("expiresIn", json!("9999d")),
+    ]
+}
+
+fn enrol_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("code", json!(LEFT_OUT)),
+        ("code", json!("1234")),
+        ("name", json!(LEFT_OUT)),
+        ("name", json!("")),
+        ("platform", json!(LEFT_OUT)),
+        ("platform", json!("symbian")),
+        ("ownership", json!("shared")),
+        ("notificationPermission", json!("maybe")),
+        ("playServices", json!("yes")),
+    ]
+}
+
+fn preference_fields() -> Vec<(&'static str, Value)> {
+    vec![("pushEnabled", json!("yes")), ("quietHours", json!("night")), ("notificationPermission", json!("maybe"))]
+}
+
+fn receipt_fields() -> Vec<(&'static str, Value)> {
+    let receipt = |event: &str, kind: &str| json!([{"eventId": event, "kind": kind}]);
+    let nobodys = "0197e1a2-5b1c-7d3e-9f40-6a7b8c9d0e1f";
+    vec![
+        ("receipts", json!([])),
+        ("receipts", receipt("x", "opened")),
+        ("receipts", receipt(nobodys, "read")),
+        ("receipts", receipt(nobodys, "opened")),
+        ("receipts", json!([{"eventId": nobodys}])),
+        ("receipts", Value::from(vec![receipt(nobodys, "opened")[0].clone(); 501])),
+    ]
+}
+
+/// Wrong parameters: path, parameter, value.
+async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'static str)> {
+    let (user, group) = (world.user("query@example.org").await, world.group("Query").await);
+    let sent = json!({"title": "t", "body": "b", "users": ["query@example.org"]});
+    let notification = world.post("/api/v1/notifications", sent).await.expect(201).id().to_owned();
+    let deliveries = format!("/api/v1/notifications/{notification}/deliveries");
+    let mut all = vec![
+        ("GET", "/api/v1/users".to_owned(), "active", "maybe"),
+        ("GET", "/api/v1/devices".into(), "platform", "symbian"),
+        ("GET", "/api/v1/devices".into(), "owner", "nobody@example.org"),
+        ("GET", "/api/v1/resolve".into(), "kind", "person"),
+        ("GET", "/api/v1/resolve?kind=user".into(), "name", ""),
+        ("GET", deliveries.clone(), "state", "sent"),
+        ("GET", deliveries.clone(), "channel", "sms"),
+        ("GET", deliveries.clone(), "reason", "because"),
+        ("GET", format!("/api/v1/events/{notification}/why"), "person", ""),
+        ("GET", format!("/api/v1/events/{notification}/why"), "person", "nobody@example.org"),
+        ("POST", "/api/v1/directory/import".into(), "mode", "merge"),
+        ("POST", "/api/v1/directory/import".into(), "dryRun", "maybe"),
+        ("POST", "/api/v1/directory/import".into(), "allowManyRemovals", "maybe"),
+        ("POST", "/api/v1/notifications/reach".into(), "list", "everybody"),
+        ("POST", "/api/v1/notifications/reach?list=inboxOnly".into(), "limit", "0"),
+        ("POST", "/api/v1/notifications/reach?list=inboxOnly".into(), "cursor", "%25"),
+    ];
+    let lists = [
+        "/api/v1/users".to_owned(),
+        "/api/v1/groups".into(),
+        format!("/api/v1/groups/{group}/members"),
+        "/api/v1/devices".into(),
+        "/api/v1/notifications".into(),
+        deliveries,
+        "/api/v1/tokens".into(),
+    ];
+    for list in lists {
+        all.extend(
+            [("limit", "0"), ("limit", "501"), ("limit", "ten"), ("cursor", "abc")].map(|(name, value)| ("GET", list.clone(), name, value)),
+        );
+    }
+    let (_, app) = world.enrolled(&user).await;
+    all.extend([
+        ("APP", format!("/api/v1/device/inbox|{app}"), "limit", "0"),
+        ("APP", format!("/api/v1/device/inbox|{app}"), "cursor", "abc"),
+        ("APP", format!("/api/v1/device/inbox|{app}"), "dismissed", "maybe"),
+        ("APP", format!("/api/v1/device/inbox/stream|{app}"), "lastEventId", "abc"),
+        ("APP DELETE", format!("/api/v1/device/registration|{app}"), "service", "gcm"),
+        ("APP DELETE", format!("/api/v1/device/registration?service=apns|{app}"), "environment", "test"),
+    ]);
+    all
+}
+
+/// Parameters that take any text.
+const ANY_TEXT: [(&str, &str); 8] = [
+    ("/api/v1/users", "search"),
+    ("/api/v1/users", "upn"),
+    ("/api/v1/users", "externalId"),
+    ("/api/v1/groups", "search"),
+    ("/api/v1/groups", "name"),
+    ("/api/v1/groups", "externalId"),
+    ("/api/v1/directory/import", "name"),
+    ("/api/v1/device/registration", "app"),
+];
+
+impl Table {
+    fn row(&mut self, world: &World, method: &str, path: &str, field: &str, value: &str, reply: &Reply) {
+        let template = world.described().template(path).unwrap_or(path).to_owned();
+        let mut value = value.to_owned();
+        if value.chars().count() > 60 {
+            value = format!("{}… ({} characters)", value.chars().take(40).collect::<String>(), value.chars().count());
+        }
+        let detail = without_ids(reply.json["detail"].as_str().unwrap_or(""));
+        let more = reply.faults().len().saturating_sub(1);
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        let first = reply.faults().first().map_or(detail, |(field, message)| without_ids(&format!("{field}: {message}")));
+        let (status, code) = reply.code();
+        let clean = |text: &str| text.replace('|', "\\|").replace(['\u{0}', '\n'], "␀");
+        let _ = writeln!(
+            self.text,
+            "| {method} {} | {field} | `{}` | {status} {code} | {}{more} |",
+            template.trim_start_matches("/api/v1/"),
+            clean(&value),
+            clean(&first)
+        );
+        self.seen.insert((format!("{method} {template}"), field.to_owned()));
+    }
+}
+
+/// Ids and times differ from run to run.
+fn without_ids(text: &str) -> String {
+    let parts = text.split_inclusive([' ', '"', ')', ',', ';', ':']);
+    let id = |part: &str| part.trim_end_matches([' ', '"', ')', ',', ';', ':']).to_owned();
+    parts.map(|part| if uuid::Uuid::try_parse(&id(part)).is_ok() { part.replace(&id(part), "‹id›") } else { part.to_owned() }).collect()
+}
+
+#[tokio::test]
+async fn every_field_with_a_wrong_value_is_refused_with_the_rule_and_the_mend() {
+    let world = World::new().await;
+    let mut table = Table { text: HEAD.to_owned(), seen: BTreeSet::new() };
+    for case in cases(&world).await {
+        let (method, path) = &case.operation;
+        for (field, value) in &case.wrong {
+            let mut body = case.base.clone();
+            let shown = if value == LEFT_OUT {
+                body.as_object_mut().expect("an object").remove(*field);
+                "(left out)".to_owned()
+            } else {
+                body[*field] = value.clone();
+                value.to_string()
+            };
+            let reply = world.ask(method, path).token(&case.token).json(body).send().await;
+            assert!(matches!(reply.status.as_u16(), 400 | 422), "{method} {path} {field}={shown}: {}", reply.text);
+            let named = reply.faults().iter().any(|(f, _)| f.starts_with(field) || (*field == "scope" && f.starts_with("scope")));
+            let pair = reply
+                .faults()
+                .iter()
+                .any(|(f, _)| (*field == "token" && *f == "endpoint") || *f == "value" || *f == "add" || *f == "groups");
+            assert!(named || pair, "{method} {path} {field}={shown} is not named: {}", reply.text);
+            table.row(&world, method, path, field, &shown, &reply);
+        }
+    }
+    for (method, path, name, value) in queries(&world).await {
+        let (path, token) = path.split_once('|').map_or((path.clone(), world.owner.clone()), |(p, t)| (p.to_owned(), t.to_owned()));
+        let method = method.strip_prefix("APP").map_or(method, |m| if m.is_empty() { "GET" } else { m.trim() });
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let body = json!({"title": "t", "body": "b", "users": ["ada@example.org"]});
+        let reply = world.ask(method, &format!("{path}{mark}{name}={value}")).token(&token).json(body).send().await;
+        assert!(matches!(reply.status.as_u16(), 400 | 404 | 422), "{method} {path} {name}={value}: {}", reply.text);
+        table.row(&world, method, &path, name, value, &reply);
+    }
+    nothing_is_left_out(&world, &table);
+    kept(&table.text);
+}
+
+const HEAD: &str = "# Bad input\n\nWhat the API answers to wrong values: made by the test `refused`, which fails when an answer changes. One row for \
+each request; the value stands in an otherwise acceptable request. Where a value makes several fields wrong, all are named in the answer and the first is shown.\n\n\
+| Request | Field | Value | Status and code | Message |\n| --- | --- | --- | --- | --- |\n";
+
+fn nothing_is_left_out(world: &World, table: &Table) {
+    let mut missing = Vec::new();
+    for (path, item) in world.described().document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            let fields = world.described().fields(&operation["requestBody"]["content"]["application/json"]["schema"]);
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let queries = parameters.iter().filter(|p| p["in"] == "query").filter_map(|p| p["name"].as_str().map(str::to_owned));
+            for name in fields.into_iter().chain(queries) {
+                let any = ANY_TEXT.contains(&(path.as_str(), name.as_str()))
+                    || (path == "/api/v1/devices" && ["search", "name", "externalId"].contains(&name.as_str()));
+                if !any && !table.seen.contains(&(format!("{} {path}", method.to_uppercase()), name.clone())) {
+                    missing.push(format!("{method} {path} {name}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no wrong value is tried for {missing:#?}");
+}
+
+fn kept(text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad-input.md");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&file, text).expect("the table is written");
+    }
+    let before = std::fs::read_to_string(&file).unwrap_or_default();
+    let changed: Vec<&str> = text.lines().filter(|line| !before.contains(line)).collect();
+    assert!(before == text, "answers changed; look at them, then run the test with UPDATE_SNAPSHOTS=1:\n{}", changed.join("\n"));
+}
+
+#[tokio::test]
+async fn all_wrong_fields_are_named_at_once_and_nothing_is_applied() {
+    let world = World::new().await;
+    let ada = world.user("ada@example.org").await;
+    let draft = json!({"upn": "x", "email": "y", "timezone": "Mars/Olympus", "phones": ["1", "2"], "displayName": "New name"});
+    let reply = world.ask("PATCH", &format!("/api/v1/users/{ada}")).json(draft).send().await;
+    assert_eq!(reply.code(), (422, "invalid_field"));
+    let fields: Vec<&str> = reply.faults().iter().map(|(f, _)| *f).collect();
+    assert_eq!(fields, ["upn", "email", "timezone", "phones[0]", "phones[1]"]);
+    let after = world.get(&format!("/api/v1/users/{ada}")).await;
+    assert_eq!((after.json["displayName"].as_str(), after.json["version"].as_i64()), (Some("ada@example.org"), Some(1)));
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_or_too_large_or_of_another_type_are_refused() {
+    let world = World::new().await;
+    let ask = |media: &str, body: &str| world.ask("POST", "/api/v1/users").bytes(media, body.as_bytes().to_vec());
+    let reply = ask("application/json", "{\"upn\": }").send().await;
+    assert_eq!(reply.code(), (400, "malformed_json"));
+    assert_eq!(reply.json["detail"], "the body is not JSON: expected value at line 1, column 9");
+    let reply = ask("application/json", "[]").send().await;
+    assert_eq!(reply.code(), (400, "wrong_type"));
+    let reply = ask("text/plain", "{}").send().await;
+    assert_eq!(reply.code(), (415, "unsupported_media_type"));
+    let large = format!("{{\"upn\": \"{}\"}}", "x".repeat(1 << 20));
+    let reply = ask("application/json", &large).send().await;
+    assert_eq!(reply.code(), (413, "too_large"));
+    assert_eq!(reply.json["detail"], "the body is larger than 1048576 bytes; send less at once");
+}
+
+#[tokio::test]
+async fn unknown_paths_methods_and_ids_are_problem_documents() {
+    let world = World::new().await;
+    let reply = world.get("/api/v1/nothing").await;
+    assert_eq!(reply.code(), (404, "unknown_path"));
+    assert_eq!(reply.json["type"], "urn:carillon:problem:unknown_path");
+    let reply = world.ask("PUT", "/api/v1/users").send().await;
+    assert_eq!(reply.code(), (405, "method_not_allowed"));
+    assert!(reply.header("allow").contains("GET") && reply.header("allow").contains("POST"));
+    let reply = world.get("/api/v1/users/ada").await;
+    assert_eq!(reply.code(), (404, "not_found"));
+    assert!(reply.json["detail"].as_str().is_some_and(|d| d.contains("/api/v1/resolve")));
+    let reply = world.get("/api/v1/users/0197e1a2-5b1c-7d3e-9f40-6a7b8c9d0e1f").await;
+    assert_eq!(reply.code(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn a_problem_carries_the_requests_id() {
+    let world = World::new().await;
+    let reply = world.ask("GET", "/api/v1/nothing").header("x-request-id", "job-17").send().await;
+    assert_eq!((reply.header("x-request-id"), reply.json["instance"].as_str()), ("job-17", Some("urn:carillon:request:job-17")));
+    let reply = world.ask("GET", "/api/v1/nothing").header("x-request-id", "a b").send().await;
+    assert_eq!(reply.header("x-request-id").len(), 36);
+}
+
+#[tokio::test]
+async fn tokens_that_are_missing_unknown_revoked_or_expired_are_told_what_to_do() {
+    let world = World::new().await;
+    let me = "/api/v1/me";
+    let reply = world.ask("GET", me).nobody().send().await;
+    assert_eq!((reply.code(), reply.header("www-authenticate")), ((401, "unauthenticated"), "Bearer"));
+    let reply = world.ask("GET", me).nobody().header("authorization", "Basic abc").send().await;
+    assert!(reply.json["detail"].as_str().is_some_and(|d| d.starts_with("only bearer tokens")));
+    let reply = world.ask("GET", me).token("car_unknown").send().await;
+    assert!(reply.json["detail"].as_str().is_some_and(|d| d.contains("is not known here")));
+    let made = world.post("/api/v1/tokens", json!({"name": "short", "role": "reader", "expiresIn": "1h"})).await.expect(201);
+    let secret = made.json["token"].as_str().expect("a secret");
+    world.ask("GET", me).token(secret).send().await.expect(200);
+    world.clock.forward(3_600_000);
+    let reply = world.ask("GET", me).token(secret).send().await;
+    assert!(reply.json["detail"].as_str().is_some_and(|d| d.contains("has expired")), "{}", reply.text);
+    let made = world.post("/api/v1/tokens", json!({"name": "gone", "role": "reader"})).await.expect(201);
+    let secret = made.json["token"].as_str().expect("a secret");
+    world.ask("GET", me).token(secret).send().await.expect(200);
+    world.ask("DELETE", &format!("/api/v1/tokens/{}", made.id())).send().await.expect(204);
+    let reply = world.ask("GET", me).token(secret).send().await;
+    assert!(reply.json["detail"].as_str().is_some_and(|d| d.contains("was revoked")), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn the_last_owners_token_cannot_be_revoked() {
+    let world = World::new().await;
+    let tokens = world.get("/api/v1/tokens").await.expect(200);
+    let path = format!("/api/v1/tokens/{}", tokens.json["items"][0]["id"].as_str().expect("an id"));
+    assert_eq!(world.ask("DELETE", &path).send().await.code(), (409, "last_owner"));
+    world.token("owner", &[]).await;
+    world.ask("DELETE", &path).send().await.expect(204);
+}

@@ -430,8 +430,10 @@ fn write(c: &Connection, (tenant, generation, now): (TenantKey, i64, i64), chunk
 }
 
 fn write_row(statement: &mut Statement<'_>, row: &[Value]) -> rusqlite::Result<usize> {
-    for (place, value) in row.iter().enumerate() {
-        statement.raw_bind_parameter(place + 4, value)?;
+    // A deletion needs fewer columns than the ending that it follows, and reads the same rows.
+    let most = statement.parameter_count();
+    for (place, value) in (4..=most).zip(row) {
+        statement.raw_bind_parameter(place, value)?;
     }
     statement.raw_execute()
 }

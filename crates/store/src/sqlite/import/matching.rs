@@ -150,7 +150,7 @@ pub(super) fn repeated(s: &mut Scratch, table: &str, columns: &[&str], condition
 fn same_names(s: &mut Scratch, table: &str) -> Result<()> {
     let sql = format!(
         "WITH d AS MATERIALIZED (SELECT name, min(row) AS first FROM {table} WHERE name <> '' GROUP BY name \
-         HAVING count(*) > 1 AND min(coalesce(external_id, '')) = '') \
+         HAVING count(*) > 1 AND sum(by = {BY_NAME} AND coalesce(external_id, '') = '') > 0) \
          SELECT t.file, t.line, o.file, o.line FROM d CROSS JOIN {table} t ON t.name = d.name CROSS JOIN {table} o ON o.row = d.first \
          WHERE t.row <> d.first ORDER BY t.row"
     );

@@ -96,6 +96,7 @@ impl<R: BufRead> Records<R> {
     pub fn next(&mut self) -> Result<Option<&Record>, Broken> {
         self.raw.clear();
         self.record.line = self.lines + 1;
+        let mut open = false;
         loop {
             let room = (RECORD_BYTES - self.raw.len()) as u64;
             let before = self.raw.len();
@@ -111,7 +112,7 @@ impl<R: BufRead> Records<R> {
             if self.lines == 1 && before == 0 && self.raw.starts_with(b"\xEF\xBB\xBF") {
                 self.raw.drain(..3);
             }
-            let open = self.raw.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
+            open ^= self.raw[self.raw.len() - read.min(self.raw.len())..].iter().filter(|byte| **byte == b'"').count() % 2 == 1;
             if open && read > 0 {
                 continue;
             }

@@ -65,6 +65,10 @@ pub(super) fn resolve(s: &mut Scratch) -> Result<()> {
     if s.kinds.contains(&Kind::Members) {
         members(s)?;
     }
+    // What follows walks every kind by its keys, also those of which there is no file.
+    for table in ["person", "grp", "device", "registration"] {
+        s.run(&format!("CREATE INDEX IF NOT EXISTS {table}_key ON {table} (key)"))?;
+    }
     Ok(())
 }
 

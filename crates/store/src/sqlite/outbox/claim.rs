@@ -160,7 +160,8 @@ pub(super) fn with_our_faults(c: &Connection) -> Result<Vec<SegmentKey>> {
 /// Makes such rows of one segment due now; answers how many.
 pub(super) fn retry_our_faults(c: &Connection, now: Timestamp, segment: SegmentKey) -> Result<u64> {
     let mut span = c.prepare_cached(SPAN)?;
-    let found = span.query_row([segment.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?, row.get::<_, u32>(2)?, row.get::<_, u32>(3)?)));
+    let found =
+        span.query_row([segment.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?, row.get::<_, u32>(2)?, row.get::<_, u32>(3)?)));
     let Some((event, channel, first, last)) = found.optional()? else { return Ok(0) };
     let rows = c.prepare_cached(MEND_ROWS)?.execute(params![event, first, last, channel, now.0])?;
     if rows > 0 {

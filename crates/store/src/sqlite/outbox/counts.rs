@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 const ADD: &str = "INSERT INTO delivery_count (event, channel, state, reason, rows) VALUES (?1, ?2, ?3, ?4, ?5) \
     ON CONFLICT (event, channel, state, reason) DO UPDATE SET rows = rows + excluded.rows";
-const OF_EVENT: &str = "SELECT channel, state, reason, rows FROM delivery_count WHERE event = ?1 AND rows > 0 ORDER BY channel, state, reason";
+const OF_EVENT: &str =
+    "SELECT channel, state, reason, rows FROM delivery_count WHERE event = ?1 AND rows > 0 ORDER BY channel, state, reason";
 const TOTALS: &str = "SELECT received, shown, opened, dismissed, planned_people FROM event WHERE key = ?1";
 
 /// Which count of which event.

@@ -4,7 +4,10 @@ use super::super::columns::{id, json, unsigned, word};
 use super::{counts, plan};
 use crate::{Attempt, DeliveryFilter, DeliveryRecord, EventRow, ReceiptRow, Result, Text};
 use model::event::{AudienceMode, EventState};
-use model::{ChannelKind, DeliveryId, DeviceKey, EventKey, Facts, PersonKey, Reason, ReceiptKind, RegistrationKey, State, TenantKey, Timestamp, Urgency};
+use model::{
+    ChannelKind, DeliveryId, DeviceKey, EventKey, Facts, PersonKey, Reason, ReceiptKind, RegistrationKey, State, TenantKey, Timestamp,
+    Urgency,
+};
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
@@ -35,7 +38,8 @@ const BEHIND: &str = select_delivery!(
     "(person, seq) > (?2, ?3) AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL OR channel = ?5) AND (?6 IS NULL OR reason = ?6) \
      ORDER BY person, seq LIMIT ?7"
 );
-const ATTEMPTS: &str = "SELECT number, at, outcome, code, status FROM attempt WHERE event = ?1 AND person = ?2 AND seq = ?3 ORDER BY number";
+const ATTEMPTS: &str =
+    "SELECT number, at, outcome, code, status FROM attempt WHERE event = ?1 AND person = ?2 AND seq = ?3 ORDER BY number";
 const RECEIPTS: &str = "SELECT device, kind, at FROM receipt WHERE event = ?1 AND person = ?2 ORDER BY at, kind, device";
 /// 6: the inbox, which takes everything and so says nothing about what failed.
 const FAILED: &str = "SELECT person, state = 3 FROM delivery WHERE event = ?1 AND state IN (3, 5, 6, 7) AND channel <> 6 ORDER BY person";
@@ -59,7 +63,13 @@ fn first(c: &Connection, sql: &'static str, bound: &[&dyn rusqlite::ToSql]) -> R
 }
 
 /// Events, newest first.
-pub(super) fn newest(c: &Connection, tenant: TenantKey, kind: Option<String>, before: Option<EventKey>, limit: u32) -> Result<Vec<EventRow>> {
+pub(super) fn newest(
+    c: &Connection,
+    tenant: TenantKey,
+    kind: Option<String>,
+    before: Option<EventKey>,
+    limit: u32,
+) -> Result<Vec<EventRow>> {
     let mut select = c.prepare_cached(NEWEST)?;
     let mut rows = select.query(params![tenant.0, before.map_or(i64::MAX, |key| key.0), kind, limit])?;
     let mut events = Vec::new();
@@ -150,10 +160,18 @@ pub(super) fn of_person(c: &Connection, event: EventKey, person: PersonKey) -> R
 }
 
 /// Deliveries of an event. The running totals say beforehand whether any row can match.
-pub(super) fn behind(c: &Connection, event: EventKey, filter: DeliveryFilter, after: Option<DeliveryId>, limit: u32) -> Result<Vec<DeliveryRecord>> {
+pub(super) fn behind(
+    c: &Connection,
+    event: EventKey,
+    filter: DeliveryFilter,
+    after: Option<DeliveryId>,
+    limit: u32,
+) -> Result<Vec<DeliveryRecord>> {
     let DeliveryFilter { state, channel, reason } = filter;
     let wanted = |count: &crate::Count| {
-        state.is_none_or(|one| one == count.state) && channel.is_none_or(|one| one == count.channel) && reason.is_none_or(|one| one == count.reason)
+        state.is_none_or(|one| one == count.state)
+            && channel.is_none_or(|one| one == count.channel)
+            && reason.is_none_or(|one| one == count.reason)
     };
     if !counts::deliveries(c, event)?.iter().any(wanted) {
         return Ok(Vec::new());

@@ -33,7 +33,8 @@ const ROWS_OF: [&str; 5] = [
 ];
 const DROP_AUDIENCE: &str = "DELETE FROM audience WHERE event = ?1";
 const FORGOTTEN: &str = "UPDATE event SET forgotten = 1 WHERE key = ?1";
-const ANSWERS: &str = "DELETE FROM answer WHERE (tenant, token, key) IN (SELECT tenant, token, key FROM answer WHERE tenant = ?1 AND at <= ?2 LIMIT ?3)";
+const ANSWERS: &str =
+    "DELETE FROM answer WHERE (tenant, token, key) IN (SELECT tenant, token, key FROM answer WHERE tenant = ?1 AND at <= ?2 LIMIT ?3)";
 const TAKES: &str = "DELETE FROM limit_take WHERE (tenant, setting, subject, at, event) IN \
     (SELECT tenant, setting, subject, at, event FROM limit_take WHERE tenant = ?1 AND at <= ?2 LIMIT ?3)";
 const PUSHES: &str = "DELETE FROM push_log WHERE (tenant, person, at, event, seq) IN \

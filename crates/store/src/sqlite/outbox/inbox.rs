@@ -3,6 +3,7 @@
 
 use super::{audience, events, stop};
 use crate::{InboxItem, Result, StoreError};
+use model::event::EventState;
 use model::{DeviceKey, EventKey, PersonKey, ReceiptKind, TenantKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -97,10 +98,12 @@ fn walk(
     Ok(items)
 }
 
-/// The item, if the event is for this person and device and still has a text.
+/// The item, if the event is for this person and device, was not cancelled and still has a text.
 fn item(c: &Connection, of: Reader, seq: i64, key: EventKey) -> Result<Option<InboxItem>> {
     let Some(by_device_only) = audience::holds(c, key, of.person)? else { return Ok(None) };
-    let Some(event) = events::by_key(c, key)?.filter(|event| event.text.is_some()) else { return Ok(None) };
+    let Some(event) = events::by_key(c, key)?.filter(|event| event.text.is_some() && event.state != EventState::Cancelled) else {
+        return Ok(None);
+    };
     if by_device_only && of.device.is_some_and(|device| !event.addressed.devices.contains(&device)) {
         return Ok(None);
     }

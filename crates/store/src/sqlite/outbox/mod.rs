@@ -14,8 +14,8 @@ mod stop;
 
 use super::{Sqlite, WriteLane};
 use crate::{
-    Acceptance, Accepted, Claim, Counts, DeliveryFilter, DeliveryRecord, EventRow, FactsDepth, InboxItem, Lease, Loaded, Outbox, PagePlan, ReceiptRow,
-    Result, Settle, Settled,
+    Acceptance, Accepted, Claim, Counts, DeliveryFilter, DeliveryRecord, EventRow, FactsDepth, InboxItem, Lease, Loaded, Outbox, PagePlan,
+    ReceiptRow, Result, Settle, Settled,
 };
 use async_trait::async_trait;
 use model::event::EventState;
@@ -128,7 +128,13 @@ impl Outbox for Sqlite {
         self.read(move |c| events::of_person(c, event, person)).await
     }
 
-    async fn deliveries(&self, event: EventKey, filter: DeliveryFilter, after: Option<DeliveryId>, limit: u32) -> Result<Vec<DeliveryRecord>> {
+    async fn deliveries(
+        &self,
+        event: EventKey,
+        filter: DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRecord>> {
         self.read(move |c| events::behind(c, event, filter, after, limit)).await
     }
 
@@ -160,7 +166,14 @@ impl Outbox for Sqlite {
         self.read(move |c| inbox::down(c, inbox::Reader { tenant, person, device }, before, limit, dismissed)).await
     }
 
-    async fn inbox_since(&self, tenant: TenantKey, person: PersonKey, device: Option<DeviceKey>, after: i64, limit: u32) -> Result<Vec<InboxItem>> {
+    async fn inbox_since(
+        &self,
+        tenant: TenantKey,
+        person: PersonKey,
+        device: Option<DeviceKey>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<InboxItem>> {
         self.read(move |c| inbox::up(c, inbox::Reader { tenant, person, device }, after, limit)).await
     }
 

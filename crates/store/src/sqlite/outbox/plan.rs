@@ -16,10 +16,11 @@ const SEGMENT: &str = "INSERT INTO segment (tenant, event, channel, lane, first,
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const MOVE: &str = "UPDATE event SET cursor = ?2, planned_people = ?3, policy_version = ?4, state = ?5, done_at = ?6 WHERE key = ?1";
 const HAS_SEGMENT: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE event = ?1)";
-const COME: &str = "SELECT key, tenant, recipients FROM event WHERE state = 1 AND due_at <= ?1 ORDER BY due_at LIMIT ?2";
+const COME: &str =
+    "SELECT key, tenant, recipients FROM event WHERE done_at IS NULL AND state = 1 AND due_at <= ?1 ORDER BY due_at LIMIT ?2";
 const RISE: &str = "UPDATE event SET state = 2, inbox_seq = ?2 WHERE key = ?1";
-const WAITING: &str = "SELECT key FROM event WHERE state = 2 ORDER BY urgency DESC, due_at, key LIMIT ?1";
-const NEXT_HOUR: &str = "SELECT min(due_at) FROM event WHERE state = 1";
+const WAITING: &str = "SELECT key FROM event WHERE done_at IS NULL AND state = 2 ORDER BY urgency DESC, due_at, key LIMIT ?1";
+const NEXT_HOUR: &str = "SELECT min(due_at) FROM event WHERE done_at IS NULL AND state = 1";
 
 /// Scheduled events that are raised in one step.
 const RISE_AT_ONCE: u32 = 100;

@@ -3,7 +3,7 @@
 
 use super::super::columns::{Repeated, word};
 use super::counts::Tally;
-use crate::{Attempt, Retirement, Result, Settle, Settled, Settlement};
+use crate::{Attempt, Result, Retirement, Settle, Settled, Settlement};
 use model::event::EventState;
 use model::{ChannelKind, EventKey, Reason, SegmentKey, State, TenantKey, Timestamp};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -17,7 +17,8 @@ const ROW: &str = "UPDATE delivery SET state = ?4, reason = ?5, facts = ?6, due 
 const FIRST_ACCEPTED: &str = "UPDATE delivery SET state = 3, reason = 0, facts = ?4, due = 0, attempts = 1, at = ?5, policy = ?6 \
     WHERE event = ?1 AND person = ?2 AND seq = ?3 AND state = 1 AND reason = 0";
 const STAND: &str = "SELECT state, reason FROM delivery WHERE event = ?1 AND person = ?2 AND seq = ?3";
-const ATTEMPT: &str = "INSERT OR REPLACE INTO attempt (event, person, seq, number, at, outcome, code, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const ATTEMPT: &str =
+    "INSERT OR REPLACE INTO attempt (event, person, seq, number, at, outcome, code, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const RETIRE: &str = "UPDATE registration SET state = 2, retired_code = ?4, version = version + 1 \
     WHERE tenant = ?1 AND key = ?2 AND version = ?3 AND state = 1 AND registered_at <= ?5";
 const LOG_PUSH: &str = "INSERT OR IGNORE INTO push_log (tenant, person, at, event, seq) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -272,4 +273,5 @@ fn earliest(c: &Connection, held: Held) -> Result<Option<Timestamp>> {
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[SEGMENT, ROW, FIRST_ACCEPTED, STAND, ATTEMPT, RETIRE, LOG_PUSH, EARLIEST, WAIT, GONE, EVENT, DONE, HOLDING, HURRY];
+pub(super) const STATEMENTS: &[&str] =
+    &[SEGMENT, ROW, FIRST_ACCEPTED, STAND, ATTEMPT, RETIRE, LOG_PUSH, EARLIEST, WAIT, GONE, EVENT, DONE, HOLDING, HURRY];

@@ -10,14 +10,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 const STATE: &str = "SELECT state FROM event WHERE key = ?1 AND tenant = ?2";
 const CANCEL: &str = "UPDATE event SET state = 5, done_at = ?2 WHERE key = ?1";
-const WAKE_EVENT: &str = "UPDATE segment SET woken = generation + 1, due = CASE WHEN node IS NULL THEN min(due, ?2) ELSE due END WHERE event = ?1";
+const WAKE_EVENT: &str =
+    "UPDATE segment SET woken = generation + 1, due = CASE WHEN node IS NULL THEN min(due, ?2) ELSE due END WHERE event = ?1";
 /// Events that may hold waiting rows of a person; the rest of a cancelled event is ended by its own waking.
-const OPEN: &str = "SELECT e.key FROM event e WHERE e.state IN (2, 3) AND e.tenant = ?1 \
+const OPEN: &str = "SELECT e.key FROM event e WHERE e.done_at IS NULL AND e.state IN (2, 3) AND e.tenant = ?1 \
     AND EXISTS (SELECT 1 FROM delivery d WHERE d.event = e.key AND d.person = ?2 AND d.state IN (1, 2))";
 const WAITING: &str = "SELECT seq, channel, state, reason, device FROM delivery WHERE event = ?1 AND person = ?2 AND state IN (1, 2)";
 const END: &str = "UPDATE delivery SET state = ?4, reason = ?5, due = 0 WHERE event = ?1 AND person = ?2 AND seq = ?3";
 const HURRY: &str = "UPDATE delivery SET due = min(due, ?4) WHERE event = ?1 AND person = ?2 AND seq = ?3";
-const WAKE_CLAIMED: &str = "UPDATE segment SET woken = generation + 1 WHERE node IS NOT NULL AND event = ?1 AND channel = ?2 AND first <= ?3 AND last >= ?3";
+const WAKE_CLAIMED: &str =
+    "UPDATE segment SET woken = generation + 1 WHERE node IS NOT NULL AND event = ?1 AND channel = ?2 AND first <= ?3 AND last >= ?3";
 
 /// Stops an event; answers where it stood.
 pub(super) fn cancel(c: &Connection, now: Timestamp, tenant: TenantKey, event: EventKey) -> Result<EventState> {
