@@ -148,6 +148,14 @@ impl Org {
         self
     }
 
+    /// A Web Push subscription of a device, with the keys of RFC 8291 §5.
+    pub fn subscription(&mut self, device: &str) -> &mut Org {
+        let endpoint = format!("https://push.example.net/{device}");
+        let key = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+        self.registrations.push(row(&[&format!("d-{device}"), "webpush", "", "", "", &endpoint, key, "BTBZMqHH6r4Tts7J_aSIgg"]));
+        self
+    }
+
     /// An iPhone that can get a push under [`token_of`] its name.
     pub fn iphone(&mut self, name: &str, owner: &str) -> &mut Org {
         self.device(name, owner, |_| {}).registration(name, "apns", &token_of(name))

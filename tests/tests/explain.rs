@@ -33,10 +33,12 @@ fn organization() -> Org {
     org.person("twice").iphone("twice-phone", "twice").sandbox_registration("twice-phone", &token_of("twice-again"));
     org.person("bare").person_with("mailless", |p| p.email.clear());
     org.person("unregistered").device("unregistered-phone", "unregistered", |_| {});
+    org.person("droid").device("droid-phone", "droid", |d| d.platform = "android".into()).registration("droid-phone", "fcm", "fcm-token-of-droid");
+    org.person("webber").device("webber-browser", "webber", |d| d.platform = "browser".into()).subscription("webber-browser");
     org.person("stranger");
     let members = [
         "fine", "picky", "sleeper", "rejected", "gone", "busy", "fault", "watcher", "inactive", "unenrolled", "borrower", "appless", "denied",
-        "unasked", "playless", "crossed", "twice", "bare", "mailless", "unregistered",
+        "unasked", "playless", "crossed", "twice", "bare", "mailless", "unregistered", "droid", "webber",
     ];
     let members: Vec<String> = members.iter().map(|name| format!("user:{name}")).collect();
     org.group("all", &members.iter().map(String::as_str).collect::<Vec<_>>());
@@ -115,6 +117,9 @@ async fn every_reason_is_explained_for_the_person_whom_it_concerns() {
         ("bare", &[("apns", ends, "no_device"), ("email", goes, "none")]),
         ("mailless", &[("apns", ends, "no_device"), ("email", ends, "no_email"), ("inbox", goes, "none")]),
         ("unregistered", &[("apns", ends, "no_registration")]),
+        // Channels that this installation does not have.
+        ("droid", &[("fcm", ends, "provider_unavailable"), ("email", goes, "none")]),
+        ("webber", &[("webpush", ends, "provider_unavailable"), ("email", goes, "none")]),
         ("picky", &[("apns", ends, "preference_off"), ("email", goes, "none")]),
         ("sleeper", &[("apns", "hold", "quiet_hours")]),
         ("rejected", &[("apns", goes, "provider_rejected")]),
@@ -207,7 +212,7 @@ async fn what_reach_foretells_is_what_happens() {
     stage.api.patch(&format!("devices/{picky}"), &json!({"pushEnabled": false})).await;
     let draft = json!({"title": "Foretold", "body": "x", "groups": ["all"]});
     let reach = stage.server.cli(&["reach", "--group", "all", "--json"]).ended(0).json();
-    assert_eq!(reach["people"], 20, "{reach}");
+    assert_eq!(reach["people"], 22, "{reach}");
     let mut foretold: BTreeSet<(String, String, String, String)> = BTreeSet::new();
     let key = |item: &Value| {
         let text = |name: &str| item[name].as_str().unwrap_or("").to_owned();

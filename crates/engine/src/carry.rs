@@ -270,9 +270,9 @@ impl Carrier<'_> {
         if outcome.cause().is_some_and(|c| c.whole_channel) || matches!(outcome, Outcome::OurFault(_)) {
             self.trouble(&outcome).await;
         } else if self.engine.inner.pauses.works(self.claim.channel) {
-            alarms::clear(self.engine, &format!("{}_unavailable", self.claim.channel)).await;
-            if outcome == Outcome::Accepted {
-                alarms::clear(self.engine, &format!("{}_our_fault", self.claim.channel)).await;
+            // Whatever the answer was about this one letter: the other side is there and takes our key.
+            for alarm in ["unavailable", "our_fault"] {
+                alarms::clear(self.engine, &format!("{}_{alarm}", self.claim.channel)).await;
             }
         }
         let now = self.engine.now();

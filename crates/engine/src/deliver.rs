@@ -101,7 +101,8 @@ async fn wait(engine: &Engine, span: Duration) -> bool {
 /// that is down is asked now and then, not a million times, and the backlog is paced afterwards.
 #[derive(Default)]
 pub struct Pauses {
-    channels: RwLock<HashMap<ChannelKind, Pause>>,
+    /// A channel that is missing has not been proven to work by this process; one without a pause has.
+    channels: RwLock<HashMap<ChannelKind, Option<Pause>>>,
 }
 
 struct Pause {
@@ -113,21 +114,21 @@ struct Pause {
 impl Pauses {
     /// Until when the channel rests, if it does.
     pub fn until(&self, channel: ChannelKind, now: Timestamp) -> Option<Timestamp> {
-        self.channels.read().get(&channel).map(|p| p.until).filter(|until| *until > now)
+        self.channels.read().get(&channel)?.as_ref().map(|p| p.until).filter(|until| *until > now)
     }
 
     /// What put the channel to rest, while it rests.
     pub fn outcome(&self, channel: ChannelKind, now: Timestamp) -> Option<Outcome> {
-        self.channels.read().get(&channel).filter(|p| p.until > now).map(|p| p.outcome.clone())
+        self.channels.read().get(&channel)?.as_ref().filter(|p| p.until > now).map(|p| p.outcome.clone())
     }
 
     /// Takes note of trouble; answers how many times in a row, or `None` while the channel rests already.
     pub fn strike(&self, channel: ChannelKind, outcome: &Outcome, now: Timestamp) -> Option<u32> {
         let mut channels = self.channels.write();
         let strikes = match channels.get(&channel) {
-            Some(pause) if pause.until > now => return None,
-            Some(pause) => pause.strikes + 1,
-            None => 1,
+            Some(Some(pause)) if pause.until > now => return None,
+            Some(Some(pause)) => pause.strikes + 1,
+            Some(None) | None => 1,
         };
         let usual = Duration::from_secs(1 << strikes.min(6).saturating_sub(1));
         let span = match outcome {
@@ -135,14 +136,15 @@ impl Pauses {
             Outcome::TryLater { after: Some(after), .. } => usual.max(*after),
             _ => usual,
         };
-        channels.insert(channel, Pause { until: now.plus(span.min(LONGEST_PAUSE)), strikes, outcome: outcome.clone() });
+        channels.insert(channel, Some(Pause { until: now.plus(span.min(LONGEST_PAUSE)), strikes, outcome: outcome.clone() }));
         Some(strikes)
     }
 
-    /// The channel works again; answers whether it was in trouble.
+    /// The channel works; answers whether that is news: it was in trouble, or this process had not seen it work yet (an
+    /// alarm may be left from before a restart).
     pub fn works(&self, channel: ChannelKind) -> bool {
-        let troubled = self.channels.read().contains_key(&channel);
-        troubled && self.channels.write().remove(&channel).is_some()
+        let known = matches!(self.channels.read().get(&channel), Some(None));
+        !known && !matches!(self.channels.write().insert(channel, None), Some(None))
     }
 }
 

@@ -110,6 +110,7 @@ impl InboxStream {
 
 impl Drop for InboxStream {
     fn drop(&mut self) {
+        metrics::gauge!("carillon_streams_open").decrement(1.0);
         self.engine.inner.streams.leave(self.device, self.number);
     }
 }
@@ -229,6 +230,7 @@ impl Engine {
         // Enter first, read then: nothing falls between; what comes twice is left out by its place.
         let here = inner.presence.enter(device);
         let (number, queue) = inner.streams.enter(device, owner);
+        metrics::gauge!("carillon_streams_open").increment(1.0);
         let mut stream = InboxStream {
             replay: std::collections::VecDeque::new(),
             queue,

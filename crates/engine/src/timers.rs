@@ -55,7 +55,6 @@ async fn forget(engine: &Engine, days: u32) {
 
 async fn gauges(engine: &Engine) {
     let inner = &engine.inner;
-    metrics::gauge!("carillon_streams_open").set(inner.streams.count() as f64);
     metrics::gauge!("carillon_policy_version").set(inner.standing.version() as f64);
     if let Ok(bytes) = inner.store.size().await {
         metrics::gauge!("carillon_store_bytes").set(bytes as f64);

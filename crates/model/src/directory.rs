@@ -291,7 +291,7 @@ pub fn check_token(service: Service, token: &str) -> Result<(), String> {
     }
     let hex = token.len() >= 8 && token.len().is_multiple_of(2) && token.bytes().all(|b| b.is_ascii_hexdigit());
     match service {
-        Service::Apns if !hex => Err("an APNs token is written in hexadecimal digits, two a byte".into()),
+        Service::Apns if !hex => Err("an APNs token has at least 8 hexadecimal digits, two a byte".into()),
         Service::Apns => Ok(()),
         Service::Fcm | Service::Wns | Service::WebPush => {
             if token.bytes().all(|b| b.is_ascii_graphic()) { Ok(()) } else { Err("the token holds a blank or a character outside ASCII".into()) }

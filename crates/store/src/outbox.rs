@@ -506,7 +506,7 @@ pub trait Outbox {
     /// Whether the device confirmed any of these events, for the last look.
     async fn received(&self, event: EventKey, devices: Vec<DeviceKey>) -> Result<Vec<DeviceKey>>;
 
-    /// A person's inbox, newest first, behind `before`, dismissed ones left out unless asked for, erased ones always. With
+    /// A person's inbox, newest first, behind `before`, dismissed ones left out unless asked for, erased and cancelled ones always. With
     /// `device`, events that address other devices only are left out.
     async fn inbox(
         &self,

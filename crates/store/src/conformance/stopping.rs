@@ -46,6 +46,8 @@ async fn a_cancelled_event_is_planned_no_further_and_its_rows_are_ended(stage: S
     let kept = stage.store.event(stage.tenant, event).await.expect("read").expect("kept");
     assert_eq!((kept.state, kept.done_at.is_some()), (EventState::Cancelled, true));
     assert!(stage.claim(1).await.is_empty());
+    let inbox = stage.store.inbox(stage.tenant, PersonKey(1), None, None, 10, true).await.expect("read");
+    assert!(inbox.is_empty(), "what was stopped is taken back from the inbox");
     assert!(matches!(stage.store.cancel(stage.tenant, EventKey(999)).await, Err(StoreError::NotFound)));
 }
 
