@@ -125,7 +125,13 @@ impl Api {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn attempt(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Result<Reply, reqwest::Error> {
+    pub async fn attempt(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Reply, reqwest::Error> {
         let asked = format!("{method} {path}");
         let mut request = self.request(method, path);
         for (name, value) in headers {

@@ -139,8 +139,7 @@ async fn the_sample_organization_holds_a_case_of_every_reason_that_a_device_cann
     let api = Api::new(&url, &token);
     let people = api.all("users").await;
     assert!((55..=65).contains(&people.len()), "about 60 people: {}", people.len());
-    let languages: BTreeSet<String> =
-        people.iter().filter_map(|p| p["locale"].as_str()).map(|l| l.chars().take(2).collect()).collect();
+    let languages: BTreeSet<String> = people.iter().filter_map(|p| p["locale"].as_str()).map(|l| l.chars().take(2).collect()).collect();
     assert_eq!(languages, BTreeSet::from(["en".to_owned(), "fr".to_owned()]));
     let devices = api.all("devices").await;
     assert!((130..=170).contains(&devices.len()), "about 150 devices: {}", devices.len());
@@ -162,8 +161,20 @@ async fn the_sample_organization_holds_a_case_of_every_reason_that_a_device_cann
     let reach = api.post("notifications/reach", &draft).await.with(200);
     let reasons: BTreeSet<&str> = reach["byReason"].as_object().expect("reasons").keys().map(String::as_str).collect();
     for reason in [
-        "person_inactive", "not_enrolled", "enrolled_by_other", "app_missing", "permission_denied", "no_play_services", "platform_unsupported",
-        "other_registration", "email_not_needed", "no_device", "no_registration", "registration_retired", "no_email", "preference_off",
+        "person_inactive",
+        "not_enrolled",
+        "enrolled_by_other",
+        "app_missing",
+        "permission_denied",
+        "no_play_services",
+        "platform_unsupported",
+        "other_registration",
+        "email_not_needed",
+        "no_device",
+        "no_registration",
+        "registration_retired",
+        "no_email",
+        "preference_off",
     ] {
         assert!(reasons.contains(reason), "nobody in the demo has {reason}: {reasons:?}");
     }

@@ -67,7 +67,11 @@ async fn an_agent_enrols_listens_prints_what_arrives_and_confirms_it() {
     let enrolled = enroll(&stage, &state_text);
     assert_eq!(std::fs::metadata(&state).expect("the state file").permissions().mode() & 0o777, 0o600);
     let device = stage.api.get(&format!("devices/{}", enrolled["deviceId"].as_str().expect("an id"))).await;
-    assert_eq!((&device["platform"], &device["enrolled"], &device["enrolledSource"]), (&json!("linux"), &json!(true), &json!("code")), "{device}");
+    assert_eq!(
+        (&device["platform"], &device["enrolled"], &device["enrolledSource"]),
+        (&json!("linux"), &json!(true), &json!("code")),
+        "{device}"
+    );
     assert_eq!((&device["ownerUpn"], &device["notificationPermission"]), (&json!("ada@example.org"), &json!("granted")), "{device}");
 
     let (agent, told) = listen(&stage, &state_text, &["--auto-open"]);

@@ -33,12 +33,36 @@ fn organization() -> Org {
     org.person("twice").iphone("twice-phone", "twice").sandbox_registration("twice-phone", &token_of("twice-again"));
     org.person("bare").person_with("mailless", |p| p.email.clear());
     org.person("unregistered").device("unregistered-phone", "unregistered", |_| {});
-    org.person("droid").device("droid-phone", "droid", |d| d.platform = "android".into()).registration("droid-phone", "fcm", "fcm-token-of-droid");
+    org.person("droid").device("droid-phone", "droid", |d| d.platform = "android".into()).registration(
+        "droid-phone",
+        "fcm",
+        "fcm-token-of-droid",
+    );
     org.person("webber").device("webber-browser", "webber", |d| d.platform = "browser".into()).subscription("webber-browser");
     org.person("stranger");
     let members = [
-        "fine", "picky", "sleeper", "rejected", "gone", "busy", "fault", "watcher", "inactive", "unenrolled", "borrower", "appless", "denied",
-        "unasked", "playless", "crossed", "twice", "bare", "mailless", "unregistered", "droid", "webber",
+        "fine",
+        "picky",
+        "sleeper",
+        "rejected",
+        "gone",
+        "busy",
+        "fault",
+        "watcher",
+        "inactive",
+        "unenrolled",
+        "borrower",
+        "appless",
+        "denied",
+        "unasked",
+        "playless",
+        "crossed",
+        "twice",
+        "bare",
+        "mailless",
+        "unregistered",
+        "droid",
+        "webber",
     ];
     let members: Vec<String> = members.iter().map(|name| format!("user:{name}")).collect();
     org.group("all", &members.iter().map(String::as_str).collect::<Vec<_>>());
@@ -167,7 +191,8 @@ async fn what_the_organization_decides_and_what_time_brings_is_explained_too() {
     stage.api.set("push.apns.enabled", json!(false)).await;
     stage.api.set("custom.email", json!("off")).await;
     let off = stage.api.tell("pair", "Switched off").await;
-    told(&stage, &off, "ada", &[("apns", "suppress", "org_switch_off"), ("email", "suppress", "policy_off"), ("inbox", "deliver", "none")]).await;
+    told(&stage, &off, "ada", &[("apns", "suppress", "org_switch_off"), ("email", "suppress", "policy_off"), ("inbox", "deliver", "none")])
+        .await;
     told(&stage, &off, "cyd", &[("apns", "suppress", "org_switch_off")]).await;
     stage.api.set("push.apns.enabled", json!(true)).await;
     stage.api.set("custom.email", json!("fallback")).await;

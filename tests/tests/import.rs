@@ -86,7 +86,8 @@ async fn every_bad_row_and_column_is_named_and_nothing_is_applied() {
                    d-3,three,one@example.org,ios,sometimes\n";
     let members = "group,member_type,member\ng-staff,user,p-1\ng-nowhere,user,p-1\ng-staff,robot,p-1\ng-staff,user,p-99\n";
     let token = token_of("d-9");
-    let registrations = format!("device,service,token\nd-9,apns,{token}\nd-staff-0-phone,telegram,{token}\nd-staff-1-phone,apns,not hexadecimal\n");
+    let registrations =
+        format!("device,service,token\nd-9,apns,{token}\nd-staff-0-phone,telegram,{token}\nd-staff-1-phone,apns,not hexadecimal\n");
     let folder = stage.server.folder();
     let files: Vec<String> =
         [("people.csv", people), ("devices.csv", devices), ("members.csv", members), ("registrations.csv", registrations.as_str())]

@@ -4,8 +4,10 @@
 use fakes::Mode;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use stories::{Api, Org, Stage};
+use stories::{Api, Org, Reply, Stage, time_in};
 
 /// Devices of the campaign, one for each person.
 const DEVICES: usize = 20_000;
@@ -18,12 +20,15 @@ const CONNECTIONS: u32 = 2;
 /// What can have been sent and not settled when a kill falls: the window on the wire, and the outcomes that were answered
 /// and not committed, at most a thousand by DESIGN §2.
 const BOUND_PER_KILL: u64 = (STREAMS * CONNECTIONS * 2) as u64 + 1_000;
-/// How long after the request the kills on *accept* fall, in milliseconds, until one comes too late.
-const KILLS_ON_ACCEPT: [u64; 7] = [0, 1, 2, 4, 6, 9, 14];
+/// Requests that are under way when a kill falls on *accept*, and how many of them are answered by then.
+const REQUESTS: usize = 120;
+const ANSWERED: [usize; 3] = [1, 4, 12];
 /// Kills on the other three steps.
 const KILLS_ON_PLAN: usize = 3;
 const KILLS_ON_SEND: usize = 5;
 const KILLS_ON_SETTLE: usize = 3;
+/// The key of the campaign's request.
+const CAMPAIGN: &str = "the-campaign";
 /// Longest wait for anything within the campaign.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -31,8 +36,6 @@ struct Campaign {
     stage: Stage,
     body: Value,
     kills: u64,
-    /// Kills that cut the accepting request off.
-    on_accept: u64,
     id: String,
 }
 
@@ -46,39 +49,61 @@ impl Campaign {
         println!("kill {} on {step}: {} accepted by the fake, back after {took:?}", self.kills, before.accepted);
     }
 
-    async fn submit(api: Api, body: Value) -> Option<(u16, Value, bool)> {
-        let reply = api.attempt(Method::POST, "notifications", Some(&body), &[("idempotency-key", "the-campaign")]).await.ok()?;
-        let replayed = reply.header("idempotent-replay") == "true";
-        Some((reply.status, reply.body, replayed))
+    /// Kills while requests are under way, and repeats each: what was answered is still there, and nothing is there twice.
+    async fn accept(&mut self) {
+        let at = time_in(Duration::from_secs(3 * 86_400));
+        let mut cut_off = 0;
+        for (round, answered) in ANSWERED.into_iter().enumerate() {
+            let request = |n: usize| {
+                let body = json!({"title": "Later", "body": "x", "users": [format!("p-staff-{n}")], "at": at});
+                (format!("early-{round}-{n}"), body)
+            };
+            let done = Arc::new(AtomicUsize::new(0));
+            let asked: Vec<_> = (0..REQUESTS)
+                .map(|n| {
+                    let (api, (key, body), done) = (self.stage.api.clone(), request(n), done.clone());
+                    tokio::spawn(async move {
+                        let answer = submit(&api, &body, &key).await;
+                        done.fetch_add(1, Ordering::Relaxed);
+                        answer
+                    })
+                })
+                .collect();
+            while done.load(Ordering::Relaxed) < answered {
+                tokio::task::yield_now().await;
+            }
+            self.kill("accept").await;
+            for (n, asked) in asked.into_iter().enumerate() {
+                let first = asked.await.expect("no request panics");
+                let (key, body) = request(n);
+                let again = submit(&self.stage.api, &body, &key).await.expect("an answer");
+                assert_eq!(again.status, 201, "{}", again.body);
+                match first {
+                    Some(first) => {
+                        assert_eq!(
+                            (again.header("idempotent-replay"), &again.body["id"]),
+                            ("true", &first.body["id"]),
+                            "what was accepted is kept"
+                        );
+                    }
+                    None => cut_off += 1,
+                }
+            }
+            println!("  {cut_off} requests were cut off so far, of {REQUESTS} in each round");
+        }
+        assert!(cut_off > 0, "every kill fell after every answer");
+        let answer = submit(&self.stage.api, &self.body, CAMPAIGN).await.expect("an answer");
+        assert_eq!((answer.status, &answer.body["counts"]["recipients"]), (201, &json!(DEVICES)), "{}", answer.body);
+        self.id = answer.body["id"].as_str().expect("an id").to_owned();
+        self.kill("accept").await;
+        self.assert_accepted_once().await;
     }
 
-    /// Kills while the request is under way, a little later each time; then repeats it until it is answered.
-    async fn accept(&mut self) {
-        for millis in KILLS_ON_ACCEPT {
-            let request = tokio::spawn(Campaign::submit(self.stage.api.clone(), self.body.clone()));
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-            self.kill("accept").await;
-            if request.await.expect("the request does not panic").is_some() {
-                println!("  this one came after the answer");
-                break;
-            }
-            self.on_accept += 1;
-        }
-        assert!(self.on_accept >= 1, "every kill came after the answer");
-        let began = Instant::now();
-        loop {
-            match Campaign::submit(self.stage.api.clone(), self.body.clone()).await {
-                Some((201, answer, _)) => {
-                    self.id = answer["id"].as_str().expect("an id").to_owned();
-                    break;
-                }
-                other => assert!(began.elapsed() < PATIENCE, "not accepted: {other:?}"),
-            }
-        }
-        let (status, answer, replayed) = Campaign::submit(self.stage.api.clone(), self.body.clone()).await.expect("an answer");
-        assert_eq!((status, replayed), (201, true), "a repeated request gets the first answer");
-        assert_eq!(answer["id"], self.id.as_str());
-        assert_eq!(answer["counts"]["recipients"], DEVICES);
+    /// The campaign's request, repeated, gets the first answer; and there is nothing twice.
+    async fn assert_accepted_once(&self) {
+        let again = submit(&self.stage.api, &self.body, CAMPAIGN).await.expect("an answer");
+        assert_eq!((again.header("idempotent-replay"), &again.body["id"]), ("true", &json!(self.id)), "{}", again.body);
+        assert_eq!(self.stage.api.all("notifications").await.len(), ANSWERED.len() * REQUESTS + 1);
     }
 
     async fn counts(&self) -> Value {
@@ -100,6 +125,11 @@ impl Campaign {
     }
 }
 
+/// One request with a key; `None` when the server was killed before it answered.
+async fn submit(api: &Api, body: &Value, key: &str) -> Option<Reply> {
+    api.attempt(Method::POST, "notifications", Some(body), &[("idempotency-key", key)]).await.ok()
+}
+
 fn number(counts: &Value, key: &str) -> u64 {
     counts[key].as_u64().unwrap_or(0)
 }
@@ -115,7 +145,7 @@ async fn a_campaign_reaches_every_device_although_the_server_is_killed_again_and
     stage.apple.set_mode(Mode::Rate { per_second: PER_SECOND });
     Org::new().crowd("staff", DEVICES).import(&stage.api).await;
     let body = json!({"title": "To everybody", "body": "Twenty thousand times.", "groups": ["staff"]});
-    let mut campaign = Campaign { stage, body, kills: 0, on_accept: 0, id: String::new() };
+    let mut campaign = Campaign { stage, body, kills: 0, id: String::new() };
 
     campaign.accept().await;
     let before_planning = campaign.kills;
@@ -152,7 +182,5 @@ async fn a_campaign_reaches_every_device_although_the_server_is_killed_again_and
     println!("{} kills, {} repeats, bound {bound}; the most for one device: {}", campaign.kills, stats.repeats, stats.most);
     assert!(stats.repeats <= bound, "{} repeats after {} kills; at most {bound}", stats.repeats, campaign.kills);
     assert!(stats.most <= campaign.kills + 1, "{stats:?}");
-    let again = Campaign::submit(campaign.stage.api.clone(), campaign.body.clone()).await.expect("an answer");
-    assert!(again.2 && again.1["id"] == campaign.id.as_str(), "the key is remembered to the end");
-    assert_eq!(campaign.stage.api.all("notifications").await.len(), 1, "it was accepted once");
+    campaign.assert_accepted_once().await;
 }

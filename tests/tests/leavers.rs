@@ -30,7 +30,11 @@ async fn assert_gone(stage: &Stage, app: &App, waiting: &str) {
     }
     let other = stage.api.tell("all", "Without you").await;
     let done = stage.api.done(&other).await;
-    assert_eq!((&done["counts"]["recipients"], &done["counts"]["accepted"]), (&json!(2), &json!(1)), "inactive people stay in the audience: {done}");
+    assert_eq!(
+        (&done["counts"]["recipients"], &done["counts"]["accepted"]),
+        (&json!(2), &json!(1)),
+        "inactive people stay in the audience: {done}"
+    );
     let report = stage.api.get(&format!("notifications/{other}/report")).await;
     assert!(report["byReason"]["person_inactive"].as_u64().is_some_and(|n| n >= 2), "{report}");
     assert_eq!(stage.apple.reached(&token_of("leaver-phone")) + stage.apple.reached(&token_of("leaver-pad")), 0);

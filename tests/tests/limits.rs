@@ -25,7 +25,12 @@ fn to_group(title: &str) -> Value {
 fn assert_limited(reply: &Reply, name: &str, allowed: u64) {
     assert_eq!(reply.problem(429), "over_limit");
     let limit = &reply.body["limit"];
-    assert_eq!((&limit["name"], &limit["allowed"], &limit["windowSeconds"]), (&json!(name), &json!(allowed), &json!(3600)), "{}", reply.body);
+    assert_eq!(
+        (&limit["name"], &limit["allowed"], &limit["windowSeconds"]),
+        (&json!(name), &json!(allowed), &json!(3600)),
+        "{}",
+        reply.body
+    );
     let retry: u64 = reply.header("retry-after").parse().expect("Retry-After in seconds");
     assert!((3000..=3600).contains(&retry), "a sliding hour that has just begun: {retry}");
     assert_eq!(limit["retryAfterSeconds"], retry);

@@ -38,7 +38,11 @@ async fn who_left_before_the_hour_gets_a_frozen_one_and_not_a_live_one() {
     assert_eq!(stage.apple.reached(&token_of("bob-phone")), 2);
     assert_eq!(stage.apple.reached(&token_of("cyd-phone")), 0);
     let push = push_of(&stage.api.why(&live, "p-ada").await);
-    assert_eq!((&push["verdict"], &push["reasonCode"], &push["rule"]), (&json!("suppress"), &json!("left_audience"), &json!("audience")), "{push}");
+    assert_eq!(
+        (&push["verdict"], &push["reasonCode"], &push["rule"]),
+        (&json!("suppress"), &json!("left_audience"), &json!("audience")),
+        "{push}"
+    );
     let report = stage.api.get(&format!("notifications/{live}/report")).await;
     assert!(report["byReason"]["left_audience"].as_u64().is_some_and(|n| n >= 1), "{report}");
 }

@@ -94,7 +94,11 @@ async fn history_counts_and_report_follow_a_notification_from_acceptance_to_the_
 async fn a_command_sends_waits_and_says_by_its_exit_code_whether_a_delivery_failed() {
     let stage = Stage::open().await;
     organization().import(&stage.api).await;
-    let fine = stage.server.cli(&["send", "--group", "lyon", "--title", "One", "--body", "x", "--wait", "--exit-status", "--json"]).ended(0).json();
+    let fine = stage
+        .server
+        .cli(&["send", "--group", "lyon", "--title", "One", "--body", "x", "--wait", "--exit-status", "--json"])
+        .ended(0)
+        .json();
     assert_eq!((&fine["state"], &fine["counts"]["accepted"]), (&json!("done"), &json!(3)), "{fine}");
     assert!(fine["id"].is_string() && fine["eventId"].is_string());
     stage.apple.answer(&token_of("bob-phone"), Some(fakes::apple::Answer::refused(413, "PayloadTooLarge")));

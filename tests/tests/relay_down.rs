@@ -85,7 +85,8 @@ async fn what_the_relay_replies_for_one_recipient_concerns_that_recipient_alone(
         eventually(&format!("person {n} to be {state}"), SOON, async || when(outcome(n).await == (state.into(), reason.into()))).await;
     }
     let why = stage.api.why(&id, "p-m1").await;
-    let attempt = &why["decisions"].as_array().expect("decisions").iter().find(|d| d["channel"] == "email").expect("mail")["delivery"]["attempts"][0];
+    let attempt =
+        &why["decisions"].as_array().expect("decisions").iter().find(|d| d["channel"] == "email").expect("mail")["delivery"]["attempts"][0];
     assert_eq!((&attempt["code"], &attempt["status"]), (&json!("5.1.1"), &json!(550)), "{why}");
     stage.relay.answer("m2@mail.example.org", None);
     eventually("the full mailbox to have room", SOON, async || when(outcome(2).await.0 == "accepted")).await;

@@ -19,11 +19,15 @@ async fn a_wrong_key_keeps_every_registration_raises_an_alarm_and_is_mended_by_t
     let listed = stage.server.cli(&["alarm", "list"]).ended(0);
     assert!(listed.out.contains("InvalidProviderToken"), "{}", listed.out);
     // Whatever was tried waits with our fault as its reason; whatever was not, waits.
-    eventually("some deliveries to wait", SOON, async || when(stage.api.notification(&id).await["counts"]["held"].as_u64() > Some(0))).await;
+    eventually("some deliveries to wait", SOON, async || when(stage.api.notification(&id).await["counts"]["held"].as_u64() > Some(0)))
+        .await;
     let held = stage.api.all(&format!("notifications/{id}/deliveries?state=held")).await;
     assert!(held.iter().all(|row| row["reasonCode"] == "our_fault"), "{held:?}");
     let counts = stage.api.notification(&id).await["counts"].clone();
-    assert_eq!((&counts["accepted"], &counts["gone"], &counts["rejected"], &counts["expired"]), (&json!(0), &json!(0), &json!(0), &json!(0)));
+    assert_eq!(
+        (&counts["accepted"], &counts["gone"], &counts["rejected"], &counts["expired"]),
+        (&json!(0), &json!(0), &json!(0), &json!(0))
+    );
     let why = stage.server.cli(&["why", &id, held[0]["upn"].as_str().expect("a person"), "--json"]).ended(0).json();
     assert!(why.to_string().contains("our_fault"), "{why}");
     let said = stage.server.cli(&["notification", "watch", &id, "--exit-status", "--json"]);

@@ -100,11 +100,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         // Whoever asked may have gone; the server serves all the same.
         let _ = ready.send(Ready { url, token_file, first_start: fresh });
     }
-    let extras = web::Extras {
-        metrics: Box::new(move || metrics.render()),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        public_url,
-    };
+    let extras = web::Extras { metrics: Box::new(move || metrics.render()), version: env!("CARGO_PKG_VERSION").to_owned(), public_url };
     let served = web::serve(listener, web::router(engine.clone(), extras), options.stop.clone(), DRAIN).await;
     if !engine.stop(DRAIN).await {
         tracing::warn!("some deliveries were still under way at the end; they go on at the next start");
@@ -130,7 +126,10 @@ fn announce(config: &Config, url: &str, token_file: &Path, vapid_file: &Path, ma
         println!("  the owner's token      {} (mode 0600)", token_file.display());
     }
     if made.at_rest {
-        println!("  the at-rest key        {} (mode 0600; keep it outside the data folder in production, and back it up apart)", config.keys.at_rest_file.display());
+        println!(
+            "  the at-rest key        {} (mode 0600; keep it outside the data folder in production, and back it up apart)",
+            config.keys.at_rest_file.display()
+        );
     }
     if made.vapid {
         println!("  the VAPID key          {} (mode 0600)", vapid_file.display());
@@ -215,8 +214,7 @@ fn folder(path: &Path) -> anyhow::Result<()> {
 fn private_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let draft = path.with_extension("new");
     let cannot = || format!("cannot write {}", path.display());
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).with_context(cannot)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).with_context(cannot)?;
     file.write_all(content).with_context(cannot)?;
     file.sync_all().with_context(cannot)?;
     std::fs::rename(&draft, path).with_context(cannot)

@@ -83,7 +83,8 @@ impl Setting<'_> {
             }
             push_goes = out.iter().any(|c| c.decision.verdict != Verdict::Suppress);
         }
-        let facts = self.person_facts(subject.person, ChannelKind::Email)
+        let facts = self
+            .person_facts(subject.person, ChannelKind::Email)
             .with(Facts::HAS_EMAIL, subject.person.has_email)
             .with(Facts::PUSH_GOES, push_goes);
         out.push(self.rule(ChannelKind::Email, None, None, facts, quiet_until));
@@ -278,7 +279,11 @@ mod tests {
         }
     }
 
-    fn rows(devices: Vec<DeviceFacts>, registrations: Vec<RegistrationFacts>, only: Option<&[DeviceKey]>) -> Vec<(ChannelKind, Option<u32>, Reason)> {
+    fn rows(
+        devices: Vec<DeviceFacts>,
+        registrations: Vec<RegistrationFacts>,
+        only: Option<&[DeviceKey]>,
+    ) -> Vec<(ChannelKind, Option<u32>, Reason)> {
         let set = BTreeMap::from([("custom.email".to_owned(), json!("fallback"))]);
         let terms = PolicySnapshot::new(1, SETTINGS, set).terms(EmailRule::Setting("custom.email"));
         let configured = HashSet::from([ChannelKind::Apns, ChannelKind::Email, ChannelKind::Inbox]);
@@ -356,8 +361,7 @@ mod tests {
             devices: vec![device(1, 1, Platform::Ios), device(2, 2, Platform::Ios), device(3, 3, Platform::Ios)],
             registrations: vec![registration(1, 1, 1, Service::Apns, Active), registration(2, 2, 2, Service::Apns, Active)],
         };
-        let seen: Vec<(u32, usize, usize)> =
-            subjects(&page).map(|s| (s.person.key.0, s.devices.len(), s.registrations.len())).collect();
+        let seen: Vec<(u32, usize, usize)> = subjects(&page).map(|s| (s.person.key.0, s.devices.len(), s.registrations.len())).collect();
         assert_eq!(seen, [(2, 1, 1), (4, 0, 0)]);
     }
 }

@@ -71,14 +71,7 @@ impl Card {
     fn new(inner: &Inner, event: EventRow) -> Card {
         let (_, kind) = inner.event_type(&event.kind).expect("an accepted event's type is declared; upgrades keep old types");
         let content = content(inner, &event);
-        Card {
-            collapse_key: collapse_key(&event),
-            kind,
-            content,
-            rendered: Mutex::default(),
-            live: Mutex::default(),
-            event,
-        }
+        Card { collapse_key: collapse_key(&event), kind, content, rendered: Mutex::default(), live: Mutex::default(), event }
     }
 
     /// The event in one channel's form and one language, made once. `None` once the text is erased.

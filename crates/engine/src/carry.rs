@@ -9,12 +9,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use model::channel::Boxed;
 use model::delivery::{Look, Step};
-use model::event::AudienceMode;
 use model::directory::Environment;
+use model::event::AudienceMode;
 use model::policy::{PolicySnapshot, Terms};
-use model::{
-    Address, Channel, DeliveryId, DeviceKey, Facts, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State, Timestamp,
-};
+use model::{Address, Channel, DeliveryId, DeviceKey, Facts, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,11 +88,8 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim) -> crate::
 /// Devices that confirmed the event in the open app: asked only for those that hold a stream, or did when the row was held.
 async fn received(engine: &Engine, claim: &Claim, loaded: &Loaded) -> crate::Result<HashSet<DeviceKey>> {
     let presence = &engine.inner.presence;
-    let asked: Vec<DeviceKey> = loaded
-        .rows
-        .iter()
-        .filter_map(|row| row.device.filter(|d| row.reason == Reason::ShownInApp || presence.is_here(*d)))
-        .collect();
+    let asked: Vec<DeviceKey> =
+        loaded.rows.iter().filter_map(|row| row.device.filter(|d| row.reason == Reason::ShownInApp || presence.is_here(*d))).collect();
     if asked.is_empty() {
         return Ok(HashSet::new());
     }
@@ -292,7 +287,11 @@ impl Carrier<'_> {
             }
             _ => None,
         };
-        if outcome == Outcome::Accepted { self.accepted += 1 } else { self.failed += 1 }
+        if outcome == Outcome::Accepted {
+            self.accepted += 1
+        } else {
+            self.failed += 1
+        }
         let (state, due) = rest(step);
         self.put(row, state, due, flight.facts, Some(attempt), retire).await;
     }
@@ -314,11 +313,15 @@ impl Carrier<'_> {
         let strikes = if cause.whole_channel { self.engine.inner.pauses.strike(kind, outcome, now) } else { Some(1) };
         match strikes {
             Some(_) if ours => {
-                let detail = format!("{kind} refuses what we send: {} ({}); check [channels.{kind}] key, ids, topic and clock", cause.code, cause.status);
+                let detail = format!(
+                    "{kind} refuses what we send: {} ({}); check [channels.{kind}] key, ids, topic and clock",
+                    cause.code, cause.status
+                );
                 alarms::raise(self.engine, &format!("{kind}_our_fault"), &detail).await;
             }
             Some(3..) => {
-                let detail = format!("{kind} cannot be reached or is busy: {} ({}); what waits goes out when it answers", cause.code, cause.status);
+                let detail =
+                    format!("{kind} cannot be reached or is busy: {} ({}); what waits goes out when it answers", cause.code, cause.status);
                 alarms::raise(self.engine, &format!("{kind}_unavailable"), &detail).await;
             }
             _ => {}
@@ -334,8 +337,7 @@ impl Carrier<'_> {
         attempt: Option<Attempt>,
         retire: Option<Retirement>,
     ) {
-        let log_push =
-            now.0 == State::Accepted && self.claim.channel.service().is_some() && self.policy.frequency_cap().is_some();
+        let log_push = now.0 == State::Accepted && self.claim.channel.service().is_some() && self.policy.frequency_cap().is_some();
         let settlement = Settlement {
             segment: self.claim.segment,
             generation: self.claim.generation,
@@ -381,11 +383,7 @@ fn address<'s>(subject: Subject<'s>, registration: Option<&'s RegistrationFacts>
     match registration {
         Some(registration) => {
             let address = registration.address.as_deref()?;
-            Some(Address::Registration {
-                token: &address.token,
-                app: &address.app,
-                sandbox: address.environment == Environment::Sandbox,
-            })
+            Some(Address::Registration { token: &address.token, app: &address.app, sandbox: address.environment == Environment::Sandbox })
         }
         None => {
             let (email, name) = subject.person.mailbox.as_deref()?;

@@ -111,8 +111,7 @@ async fn show(engine: &Engine, event: &EventRow) -> crate::Result<()> {
     let (mut audience, mut by_device_only, mut after) = (RoaringBitmap::new(), RoaringBitmap::new(), None);
     loop {
         let most = 100_000;
-        let (people, by_device) =
-            engine.inner.store.audience_page(event.key, after, most).await.map_err(|e| crate::refusal("event", e))?;
+        let (people, by_device) = engine.inner.store.audience_page(event.key, after, most).await.map_err(|e| crate::refusal("event", e))?;
         audience.extend(people.iter().map(|p| p.0));
         by_device_only.extend(by_device.iter().map(|p| p.0));
         after = people.last().copied();
@@ -132,8 +131,7 @@ pub(crate) struct People {
 
 async fn next_page(engine: &Engine, event: EventKey, after: PersonKey) -> crate::Result<People> {
     let after = (after != PersonKey(0)).then_some(after);
-    let (people, by_device) =
-        engine.inner.store.audience_page(event, after, PAGE_PEOPLE).await.map_err(|e| crate::refusal("event", e))?;
+    let (people, by_device) = engine.inner.store.audience_page(event, after, PAGE_PEOPLE).await.map_err(|e| crate::refusal("event", e))?;
     Ok(People { people: people.into(), by_device: by_device.into_iter().collect() })
 }
 
@@ -153,8 +151,7 @@ pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People) -> crat
         return Ok((Vec::new(), policy.version));
     }
     let depth = FactsDepth { timezones: policy.quiet_hours().is_some(), ..FactsDepth::default() };
-    let facts =
-        inner.store.facts(inner.tenant_key(), page.people.clone(), depth).await.map_err(|e| crate::refusal("person", e))?;
+    let facts = inner.store.facts(inner.tenant_key(), page.people.clone(), depth).await.map_err(|e| crate::refusal("person", e))?;
     let capped = capped(engine, &policy, &page.people).await?;
     let terms = policy.terms(spec.kind.email);
     let setting = Setting {
@@ -182,7 +179,6 @@ pub(crate) async fn capped(engine: &Engine, policy: &PolicySnapshot, people: &[P
     let Some((most, window)) = policy.frequency_cap() else { return Ok(HashSet::new()) };
     let inner = &engine.inner;
     let since = engine.now().minus(window);
-    let recent =
-        inner.store.recent_pushes(inner.tenant_key(), people.to_vec(), since).await.map_err(|e| crate::refusal("person", e))?;
+    let recent = inner.store.recent_pushes(inner.tenant_key(), people.to_vec(), since).await.map_err(|e| crate::refusal("person", e))?;
     Ok(recent.into_iter().filter(|(_, count)| *count >= most).map(|(person, _)| person).collect())
 }

@@ -12,6 +12,7 @@ use model::policy::{PolicySnapshot, Terms};
 use model::roles::{Actor, Permission};
 use model::{ChannelKind, DeviceKey, Facts, Locale, Reason, ReceiptKind, Refusal, State, Timestamp};
 use serde::Serialize;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use store::{DeliveryRecord, Device, EventRow, FactsDepth, FactsPage, Person, ReceiptRow, Registration};
@@ -189,12 +190,11 @@ impl Engine {
         let mut policies: HashMap<i64, Terms> = HashMap::new();
         let mut views = Vec::new();
         for record in &records {
-            if !policies.contains_key(&record.policy_version) {
-                let terms = self.policy_at(record.policy_version).await?.terms(email);
-                policies.insert(record.policy_version, terms);
-            }
-            let terms = &policies[&record.policy_version];
-            views.push(recorded(event, record, terms, &things, &receipts, locale));
+            let terms = match policies.entry(record.policy_version) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(open) => *open.insert(self.policy_at(record.policy_version).await?.terms(email)),
+            };
+            views.push(recorded(event, record, &terms, &things, &receipts, locale));
         }
         let policy = inner.standing.policy();
         let terms = policy.terms(email);
@@ -235,7 +235,13 @@ impl Engine {
         Ok(things)
     }
 
-    fn bearings<'a>(&'a self, event: &EventRow, policy: &PolicySnapshot, terms: &'a Terms, capped: &'a HashSet<model::PersonKey>) -> Setting<'a> {
+    fn bearings<'a>(
+        &'a self,
+        event: &EventRow,
+        policy: &PolicySnapshot,
+        terms: &'a Terms,
+        capped: &'a HashSet<model::PersonKey>,
+    ) -> Setting<'a> {
         Setting {
             terms,
             urgency: event.urgency,
@@ -401,14 +407,8 @@ fn recorded(
     receipts: &[ReceiptRow],
     locale: Locale,
 ) -> DecisionView {
-    let case = Case {
-        channel: record.channel,
-        urgency: event.urgency,
-        terms,
-        facts: record.facts,
-        quiet_until: record.due,
-        now: record.due,
-    };
+    let case =
+        Case { channel: record.channel, urgency: event.urgency, terms, facts: record.facts, quiet_until: record.due, now: record.due };
     let rule = if record.reason == Reason::ProviderUnavailable && !record.facts.has(Facts::CHANNEL_CONFIGURED) {
         Rule::ChannelConfigured
     } else {

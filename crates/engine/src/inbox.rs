@@ -206,7 +206,7 @@ impl Engine {
     pub async fn device_inbox(&self, actor: &Actor, query: InboxQuery) -> crate::Result<Page<InboxView>> {
         let (device, owner) = self.own_device(actor)?;
         let limit = page_limit(query.limit)?;
-        let before = query.cursor.as_deref().map(|c| number_cursor(c)).transpose()?;
+        let before = query.cursor.as_deref().map(number_cursor).transpose()?;
         let inner = &self.inner;
         let items = inner
             .store
@@ -242,8 +242,7 @@ impl Engine {
         };
         let Some(mut after) = last_event_id else { return Ok(stream) };
         loop {
-            let page =
-                inner.store.inbox_since(inner.tenant_key(), owner, Some(device), after, REPLAY_PAGE).await.map_err(wrong)?;
+            let page = inner.store.inbox_since(inner.tenant_key(), owner, Some(device), after, REPLAY_PAGE).await.map_err(wrong)?;
             let Some(last) = page.last() else { return Ok(stream) };
             after = last.seq;
             let full = page.len() == REPLAY_PAGE as usize;
@@ -286,7 +285,6 @@ fn view(inner: &Inner, item: &InboxItem) -> InboxView {
         dismissed_at: item.dismissed_at,
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,11 @@
 //! is the urgent path.
 
 use crate::addressing::{Order, Resolved, sending_right, takes};
-use crate::admin::scope::Sight;
+use crate::admin::scope::{Sight, out_of_scope};
 use crate::cards::sealing_context;
 use crate::dispatch::{self, People, SMALL, Spec};
 use crate::inbox::Reached;
-use crate::notifications::{NotificationDraft, NotificationView, ResendOnly};
+use crate::notifications::{Extent, NotificationDraft, NotificationView, ResendOnly};
 use crate::{Engine, Repeat, deliver};
 use model::event::EventState;
 use model::roles::Actor;
@@ -54,9 +54,15 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::send`]; `text_erased` when there is nothing left to send; `nobody_left` when the part is empty.
-    pub async fn resend(&self, actor: &Actor, id: Uuid, only: Option<ResendOnly>, repeat: Option<Repeat>) -> crate::Result<NotificationView> {
+    pub async fn resend(
+        &self,
+        actor: &Actor,
+        id: Uuid,
+        only: Option<ResendOnly>,
+        repeat: Option<Repeat>,
+    ) -> crate::Result<NotificationView> {
         let event = self.notification_row(id).await?;
-        let sight = self.may_stop_or_repeat(actor, &event)?;
+        let sight = self.may_stop_or_repeat(actor, &event).await?;
         let content = crate::cards::content(&self.inner, &event).ok_or_else(|| {
             Refusal::new(RefusalKind::Conflict, "text_erased", "the text was erased (retention.days); write the notification anew")
         })?;
@@ -101,7 +107,7 @@ impl Engine {
     /// `forbidden`; `not_found`; `already_final` when there is nothing left to stop.
     pub async fn cancel(&self, actor: &Actor, id: Uuid) -> crate::Result<NotificationView> {
         let event = self.notification_row(id).await?;
-        self.may_stop_or_repeat(actor, &event)?;
+        self.may_stop_or_repeat(actor, &event).await?;
         if event.state == EventState::Done {
             return Err(Refusal::new(RefusalKind::Conflict, "already_final", "every delivery is final; there is nothing left to stop"));
         }
@@ -114,9 +120,13 @@ impl Engine {
         self.notification(actor, id).await
     }
 
-    fn may_stop_or_repeat(&self, actor: &Actor, event: &EventRow) -> crate::Result<Sight> {
+    async fn may_stop_or_repeat(&self, actor: &Actor, event: &EventRow) -> crate::Result<Sight> {
         let to_many = !event.addressed.groups.is_empty() || !event.addressed.users.is_empty();
-        self.allow(actor, sending_right(actor, to_many))
+        let sight = self.allow(actor, sending_right(actor, to_many))?;
+        if self.sees_event(actor, &sight, event, Extent::Whole).await? {
+            return Ok(sight);
+        }
+        Err(out_of_scope("the notification names somebody outside the scope of the token"))
     }
 
     async fn accept(

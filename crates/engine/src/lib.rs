@@ -4,12 +4,12 @@
 //!
 //! The engine names no source, channel or integration: it is handed lists. Time and chance are handed in too.
 
+mod addressing;
 pub mod admin;
 pub mod alarms;
-mod addressing;
 pub mod candidates;
-mod carry;
 pub mod cards;
+mod carry;
 pub mod deliver;
 pub mod dispatch;
 pub mod explain;
@@ -51,7 +51,10 @@ pub struct Repeat {
 pub fn refusal(what: &str, error: StoreError) -> Refusal {
     match error {
         StoreError::Taken { field, by } => Refusal {
-            faults: vec![model::Fault { field: field.to_owned(), message: format!("another {what} ({by}) has this value; it must be unique") }],
+            faults: vec![model::Fault {
+                field: field.to_owned(),
+                message: format!("another {what} ({by}) has this value; it must be unique"),
+            }],
             ..Refusal::new(RefusalKind::Conflict, "taken", format!("{field} is taken by the {what} {by}"))
         },
         StoreError::Stale { current } => Refusal::new(
@@ -79,9 +82,11 @@ pub fn refusal(what: &str, error: StoreError) -> Refusal {
                 retry_after.as_secs().max(1)
             ),
         ),
-        StoreError::Replay(_) => {
-            Refusal::new(RefusalKind::Conflict, "idempotency_in_progress", "a request with this Idempotency-Key was just answered; repeat it")
-        }
+        StoreError::Replay(_) => Refusal::new(
+            RefusalKind::Conflict,
+            "idempotency_in_progress",
+            "a request with this Idempotency-Key was just answered; repeat it",
+        ),
         StoreError::Spent => Refusal::new(RefusalKind::Conflict, "spent", "the code was used or is too old; ask for a new one"),
         StoreError::Unavailable(cause) => Refusal::new(
             RefusalKind::Unavailable { retry_after: Duration::from_secs(5) },
@@ -90,7 +95,11 @@ pub fn refusal(what: &str, error: StoreError) -> Refusal {
         ),
         StoreError::Broken(cause) => {
             tracing::error!(cause, "the store failed");
-            Refusal::new(RefusalKind::Unavailable { retry_after: Duration::from_secs(30) }, "store_failed", "the store failed; see the server's log")
+            Refusal::new(
+                RefusalKind::Unavailable { retry_after: Duration::from_secs(30) },
+                "store_failed",
+                "the store failed; see the server's log",
+            )
         }
     }
 }

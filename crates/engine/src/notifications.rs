@@ -2,10 +2,11 @@
 //! `intake` (send, resend, cancel), `reach` and `explain`; reading stands here.
 
 use crate::Engine;
+use crate::admin::scope::Sight;
 use crate::inbox::{number_cursor, page_limit};
 use model::event::{AudienceMode, EventState};
 use model::roles::{Actor, Permission};
-use model::{ChannelKind, DeliveryId, EventKey, PersonKey, Reason, State, Timestamp, Urgency};
+use model::{ChannelKind, DeliveryId, EventKey, PersonKey, Reason, Refusal, State, Timestamp, Urgency};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::{Addressed, Count, Counts, DeliveryFilter, EventRow, PlannedRow};
@@ -198,6 +199,15 @@ impl Engine {
     pub const PAGE_USUAL: u32 = 50;
 }
 
+/// How much of what an event names has to lie within a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Some: enough to see it.
+    Part,
+    /// All: needed to stop it or to send it again.
+    Whole,
+}
+
 /// Numbers of an event that is accepted together with its plan.
 pub(crate) fn planned_counts(rows: &[PlannedRow], recipients: u64, whole: bool) -> Counts {
     let mut totals: BTreeMap<(ChannelKind, State, Reason), u64> = BTreeMap::new();
@@ -245,8 +255,7 @@ impl Engine {
     /// # Errors
     /// `forbidden`, `not_found`.
     pub async fn notification(&self, actor: &Actor, id: Uuid) -> crate::Result<NotificationView> {
-        self.allow(actor, Permission::DirectoryRead)?;
-        let row = self.notification_row(id).await?;
+        let row = self.visible_row(actor, id).await?;
         let counts = self.counts_of(&row).await?;
         self.view(&row, &counts, may_read(actor, &row)).await
     }
@@ -256,15 +265,17 @@ impl Engine {
     /// # Errors
     /// `forbidden`; a wrong cursor or limit.
     pub async fn notifications(&self, actor: &Actor, limit: Option<u32>, cursor: Option<String>) -> crate::Result<Page<NotificationView>> {
-        self.allow(actor, Permission::DirectoryRead)?;
+        let sight = self.allow(actor, Permission::DirectoryRead)?;
         let limit = page_limit(limit)?;
         let before = cursor.as_deref().map(number_cursor::<i64>).transpose()?.map(EventKey);
         let inner = &self.inner;
-        let rows =
-            inner.store.events(inner.tenant_key(), None, before, limit + 1).await.map_err(|e| crate::refusal("notification", e))?;
+        let rows = inner.store.events(inner.tenant_key(), None, before, limit + 1).await.map_err(|e| crate::refusal("notification", e))?;
         let more = rows.len() > limit as usize;
         let mut items = Vec::new();
         for row in rows.iter().take(limit as usize) {
+            if !self.sees_event(actor, &sight, row, Extent::Part).await? {
+                continue;
+            }
             let counts = self.counts_of(row).await?;
             items.push(self.view(row, &counts, may_read(actor, row)).await?);
         }
@@ -277,8 +288,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::notification`].
     pub async fn report(&self, actor: &Actor, id: Uuid) -> crate::Result<ReportView> {
-        self.allow(actor, Permission::DirectoryRead)?;
-        let row = self.notification_row(id).await?;
+        let row = self.visible_row(actor, id).await?;
         let counts = self.counts_of(&row).await?;
         let title = crate::cards::content(&self.inner, &row).map(|c| c.title).filter(|_| may_read(actor, &row));
         let mut by_channel: BTreeMap<ChannelKind, BTreeMap<State, u64>> = BTreeMap::new();
@@ -306,9 +316,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::notifications`].
     pub async fn deliveries(&self, actor: &Actor, id: Uuid, query: DeliveryQuery) -> crate::Result<Page<DeliveryView>> {
-        self.allow(actor, Permission::DirectoryRead)?;
         let limit = page_limit(query.limit)?;
-        let row = self.notification_row(id).await?;
+        let row = self.visible_row(actor, id).await?;
         let after = query.cursor.as_deref().map(|c| delivery_cursor(row.key, c)).transpose()?;
         let filter = DeliveryFilter { state: query.state, channel: query.channel, reason: query.reason };
         let inner = &self.inner;
@@ -338,6 +347,37 @@ impl Engine {
         let last = records.get(limit as usize - 1).filter(|_| more);
         let next_cursor = last.map(|r| format!("{}.{}", r.id.person, r.id.seq));
         Ok(Page { items, next_cursor })
+    }
+
+    async fn visible_row(&self, actor: &Actor, id: Uuid) -> crate::Result<EventRow> {
+        let sight = self.allow(actor, Permission::DirectoryRead)?;
+        let row = self.notification_row(id).await?;
+        if self.sees_event(actor, &sight, &row, Extent::Part).await? {
+            Ok(row)
+        } else {
+            Err(Refusal::not_found("notification", &id.to_string()))
+        }
+    }
+
+    /// Whether an event lies within the actor's scope: one's own always; else some of what it names, or all of it.
+    pub(crate) async fn sees_event(&self, actor: &Actor, sight: &Sight, row: &EventRow, extent: Extent) -> crate::Result<bool> {
+        let own = matches!(actor, Actor::Admin { token, .. } if *token == row.actor.0);
+        if own || matches!(sight, Sight::Everything) {
+            return Ok(true);
+        }
+        let Addressed { groups, users, devices } = &row.addressed;
+        let owners = match devices.as_slice() {
+            [] => Vec::new(),
+            _ => self.inner.store.owners_of(self.inner.tenant_key(), devices.clone()).await.map_err(|e| crate::refusal("device", e))?,
+        };
+        let mut seen = groups.iter().map(|g| sight.group(*g)).chain(users.iter().map(|p| sight.person(*p))).collect::<Vec<bool>>();
+        for (device, owner) in owners {
+            seen.push(self.sees_device(sight, device, owner).await?);
+        }
+        Ok(match extent {
+            Extent::Part => seen.contains(&true),
+            Extent::Whole => !seen.contains(&false),
+        })
     }
 
     async fn counts_of(&self, row: &EventRow) -> crate::Result<Counts> {

@@ -83,11 +83,8 @@ impl Engine {
     pub async fn start(parts: Parts) -> crate::Result<(Engine, bool)> {
         let wrong = |e| crate::refusal("store", e);
         let (tenant, fresh) = parts.store.ensure_tenant(&parts.organization, Uuid::now_v7()).await.map_err(wrong)?;
-        let settings: Vec<SettingDeclaration> = model::policy::SETTINGS
-            .iter()
-            .chain(parts.sources.iter().flat_map(|s| s.declaration().settings))
-            .copied()
-            .collect();
+        let settings: Vec<SettingDeclaration> =
+            model::policy::SETTINGS.iter().chain(parts.sources.iter().flat_map(|s| s.declaration().settings)).copied().collect();
         let standing = Standing::open(&parts.store, tenant.key, &settings).await.map_err(wrong)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

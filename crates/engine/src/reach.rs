@@ -157,8 +157,7 @@ impl Engine {
         let order = self.order(actor, &draft, kind.expiry).await?;
         let policy = self.inner.standing.policy();
         let terms = policy.terms(kind.email);
-        let asked =
-            Asked { wanted, after, most: most + 1, by_device_only: &order.by_device_only, devices: &order.addressed.devices };
+        let asked = Asked { wanted, after, most: most + 1, by_device_only: &order.by_device_only, devices: &order.addressed.devices };
         let halves = halves(&order.audience);
         let urgency = order.urgency;
         let sums = futures_util::future::try_join_all(halves.iter().map(|part| self.sum(part, &terms, urgency, &asked))).await?;
@@ -212,7 +211,8 @@ impl Engine {
                 now: self.now(),
                 expires_at: model::Timestamp::NEVER,
             };
-            tokio::task::block_in_place(|| sums.add(&page, audience, &setting, asked));
+            sums.add(&page, audience, &setting, asked);
+            tokio::task::yield_now().await;
         }
     }
 
@@ -322,7 +322,15 @@ impl Sums {
         }
     }
 
-    fn line(&mut self, wanted: bool, person: PersonKey, device: Option<DeviceKey>, channel: ChannelKind, reason: Reason, asked: &Asked<'_>) {
+    fn line(
+        &mut self,
+        wanted: bool,
+        person: PersonKey,
+        device: Option<DeviceKey>,
+        channel: ChannelKind,
+        reason: Reason,
+        asked: &Asked<'_>,
+    ) {
         if wanted && person > asked.after && self.lines.len() < asked.most {
             self.lines.push(Line { person, device, channel, reason });
         }

@@ -2,9 +2,8 @@
 
 use crate::Engine;
 use model::roles::Actor;
-use model::{Fault, ReceiptKind, Refusal};
+use model::{Fault, PersonKey, ReceiptKind, Refusal};
 use serde::{Deserialize, Serialize};
-use store::{StoreError};
 use uuid::Uuid;
 
 /// Most receipts of one request.
@@ -39,21 +38,39 @@ impl Engine {
         if receipts.is_empty() || receipts.len() > MOST {
             return Err(Refusal::field("receipts", format!("{} receipts; send 1 to {MOST} at once", receipts.len())));
         }
+        self.check_receipts(owner, &receipts).await?;
         let inner = &self.inner;
         let mut view = ReceiptsView::default();
-        let mut faults = Vec::new();
-        for (index, receipt) in receipts.iter().enumerate() {
-            match inner.store.receipt(inner.tenant_key(), owner, device, receipt.event_id, receipt.kind).await {
-                Ok(true) => view.accepted += 1,
-                Ok(false) => view.repeated += 1,
-                Err(StoreError::NotFound) => faults.push(Fault {
-                    field: format!("receipts[{index}].eventId"),
-                    message: format!("{} is no notification of this device's owner", receipt.event_id),
-                }),
-                Err(error) => return Err(crate::refusal("receipt", error)),
+        for receipt in &receipts {
+            let new = inner.store.receipt(inner.tenant_key(), owner, device, receipt.event_id, receipt.kind).await;
+            if new.map_err(|e| crate::refusal("receipt", e))? {
+                view.accepted += 1;
+            } else {
+                view.repeated += 1;
             }
         }
         metrics::counter!("carillon_receipts_total").increment(view.accepted as u64);
-        if faults.is_empty() { Ok(view) } else { Err(Refusal::fields(faults)) }
+        Ok(view)
+    }
+
+    /// Every receipt must be for an event of the device's owner, before any is kept.
+    async fn check_receipts(&self, owner: PersonKey, receipts: &[ReceiptDraft]) -> crate::Result<()> {
+        let inner = &self.inner;
+        let wrong = |e| crate::refusal("receipt", e);
+        let mut faults = Vec::new();
+        for (index, receipt) in receipts.iter().enumerate() {
+            let event = inner.store.event_by_id(inner.tenant_key(), receipt.event_id).await.map_err(wrong)?;
+            let known = match event {
+                Some(event) => inner.store.in_audience(event.key, owner).await.map_err(wrong)?.is_some(),
+                None => false,
+            };
+            if !known {
+                faults.push(Fault {
+                    field: format!("receipts[{index}].eventId"),
+                    message: format!("{} is no notification of this device's owner", receipt.event_id),
+                });
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Refusal::fields(faults)) }
     }
 }

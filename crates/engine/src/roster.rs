@@ -7,8 +7,8 @@ use model::{GroupKey, PersonKey, TenantKey};
 use parking_lot::RwLock;
 use roaring::{MultiOps, RoaringBitmap};
 use std::collections::{HashMap, HashSet};
+use store::Shared;
 use tokio::sync::watch;
-use store::{Shared};
 
 #[derive(Default)]
 struct Group {

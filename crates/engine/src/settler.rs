@@ -3,11 +3,11 @@
 //! sending stops by back-pressure: nothing that was answered is forgotten.
 
 use crate::Engine;
+use model::SegmentKey;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
 use std::time::Duration;
-use model::SegmentKey;
-use store::{Settle};
+use store::Settle;
 use tokio::sync::mpsc;
 
 /// Most settlements of one commit (DESIGN §2: about 1,000 outcomes).
@@ -113,8 +113,12 @@ async fn commit(engine: &Engine, batch: Vec<Settle>) {
             }
             Err(error) => {
                 tracing::error!(%error, rows = batch.len(), "outcomes cannot be written; they wait");
-                crate::alarms::raise(engine, "store_unavailable", &format!("outcomes cannot be written: {error}; free space or mend the disk"))
-                    .await;
+                crate::alarms::raise(
+                    engine,
+                    "store_unavailable",
+                    &format!("outcomes cannot be written: {error}; free space or mend the disk"),
+                )
+                .await;
                 if inner.stop.is_cancelled() && inner.tasks.len() <= 1 {
                     return;
                 }

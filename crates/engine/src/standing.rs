@@ -11,7 +11,7 @@ use model::{Refusal, TenantKey};
 use parking_lot::{RwLock, RwLockReadGuard};
 use serde_json::Value;
 use std::sync::Arc;
-use store::{Shared};
+use store::Shared;
 use tokio::sync::watch;
 
 /// A wake-up that is never lost: who subscribed before it was rung will see it. It is a hint; rows are the truth.

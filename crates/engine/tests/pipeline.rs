@@ -200,7 +200,9 @@ impl House {
                 let id = match member.kind {
                     MemberKind::User => self.store.person(self.tenant(), PersonKey(member.key)).await.expect("readable").expect("there").id,
                     MemberKind::Group => self.store.group(self.tenant(), GroupKey(member.key)).await.expect("readable").expect("there").id,
-                    MemberKind::Device => self.store.device(self.tenant(), DeviceKey(member.key)).await.expect("readable").expect("there").id,
+                    MemberKind::Device => {
+                        self.store.device(self.tenant(), DeviceKey(member.key)).await.expect("readable").expect("there").id
+                    }
                 };
                 out.push(serde_json::json!({"memberType": member.kind.word(), "id": id}));
             }
@@ -301,12 +303,17 @@ async fn a_small_event_is_on_the_wire_without_a_second_round() {
 async fn a_switch_that_is_off_suppresses_and_a_later_one_ends_what_waits() {
     let house = House::new().await;
     house.person("ada").await;
-    *house.provider.answer.lock() = Some(Outcome::TryLater { after: Some(Duration::from_secs(600)), cause: Cause::of("TooManyRequests", 429) });
+    *house.provider.answer.lock() =
+        Some(Outcome::TryLater { after: Some(Duration::from_secs(600)), cause: Cause::of("TooManyRequests", 429) });
     let waiting = house.send(&[], &["ada@example.org"]).await.expect("accepted");
     assert!(house.waits(waiting.id, State::Held).await);
     assert_eq!(house.reason(waiting.id, "ada@example.org", ChannelKind::Apns).await, Some(Reason::ProviderUnavailable));
     let before = house.sent();
-    house.engine.set_setting(&house.owner, "push.apns.enabled", Some(serde_json::json!(false)), None, Locale::En).await.expect("turned off");
+    house
+        .engine
+        .set_setting(&house.owner, "push.apns.enabled", Some(serde_json::json!(false)), None, Locale::En)
+        .await
+        .expect("turned off");
     let ended = house.done(waiting.id).await;
     // The push and the mail, which this kind never takes.
     assert_eq!((ended.counts.suppressed, ended.counts.held), (2, 0));
@@ -372,7 +379,8 @@ async fn who_left_a_live_audience_does_not_get_what_waited_and_a_frozen_one_does
     let house = House::new().await;
     let (ada, _) = house.person("ada").await;
     let team = house.group("Team", &[user(ada)]).await;
-    *house.provider.answer.lock() = Some(Outcome::TryLater { after: Some(Duration::from_secs(60)), cause: Cause::of("TooManyRequests", 429) });
+    *house.provider.answer.lock() =
+        Some(Outcome::TryLater { after: Some(Duration::from_secs(60)), cause: Cause::of("TooManyRequests", 429) });
     let mut live = draft(&["Team"], &[]);
     live.audience = Some("live".into());
     let live = house.engine.send(&house.owner, live, None).await.expect("accepted");

@@ -299,11 +299,7 @@ fn mail_address(case: &Case<'_>) -> Option<Decision> {
 }
 
 fn channel_configured(case: &Case<'_>) -> Option<Decision> {
-    if case.facts.has(Facts::CHANNEL_CONFIGURED) {
-        None
-    } else {
-        Decision::suppress(Rule::ChannelConfigured, Reason::ProviderUnavailable)
-    }
+    if case.facts.has(Facts::CHANNEL_CONFIGURED) { None } else { Decision::suppress(Rule::ChannelConfigured, Reason::ProviderUnavailable) }
 }
 
 fn preference(case: &Case<'_>) -> Option<Decision> {
@@ -378,7 +374,9 @@ impl Reason {
     fn sentences(self) -> (&'static str, &'static str) {
         match self {
             Reason::None => ("nothing objects", "rien ne s’y oppose"),
-            Reason::OrgSwitchOff => ("the organization turned this push service off", "l’organisation a désactivé ce service de notification"),
+            Reason::OrgSwitchOff => {
+                ("the organization turned this push service off", "l’organisation a désactivé ce service de notification")
+            }
             Reason::PolicyOff => ("a policy turns this off", "une stratégie désactive cet envoi"),
             Reason::PersonInactive => ("the person is not active", "la personne n’est pas active"),
             Reason::NoLicense => ("the person lacks the licence", "la personne n’a pas la licence"),
@@ -389,28 +387,37 @@ impl Reason {
                 ("the device does not let the app show notifications", "l’appareil n’autorise pas les notifications de l’application")
             }
             Reason::NoPlayServices => ("the Android device has no Play services", "l’appareil Android n’a pas les services Google Play"),
-            Reason::PlatformUnsupported => ("this push service does not reach the platform", "ce service de notification n’atteint pas la plateforme"),
+            Reason::PlatformUnsupported => {
+                ("this push service does not reach the platform", "ce service de notification n’atteint pas la plateforme")
+            }
             Reason::OtherRegistration => {
                 ("another registration of the same device is used", "un autre enregistrement du même appareil est utilisé")
             }
-            Reason::EmailNotNeeded => ("a push goes to the person, so no mail is needed", "une notification poussée part, le courriel est inutile"),
+            Reason::EmailNotNeeded => {
+                ("a push goes to the person, so no mail is needed", "une notification poussée part, le courriel est inutile")
+            }
             Reason::NoDevice => ("the person has no device for this channel", "la personne n’a pas d’appareil pour ce canal"),
-            Reason::NoRegistration => ("the device is not registered with its push service", "l’appareil n’est pas enregistré auprès de son service"),
+            Reason::NoRegistration => {
+                ("the device is not registered with its push service", "l’appareil n’est pas enregistré auprès de son service")
+            }
             Reason::RegistrationRetired => ("the registration was retired", "l’enregistrement a été retiré"),
             Reason::NoEmail => ("the person has no mail address", "la personne n’a pas d’adresse de courriel"),
             Reason::PreferenceOff => ("the person turned this off", "la personne a désactivé cet envoi"),
             Reason::ShownInApp => ("the open app shows it", "l’application ouverte l’affiche"),
             Reason::QuietHours => ("it is a quiet hour for the person", "ce sont les heures calmes de la personne"),
-            Reason::FrequencyCap => ("the person has had as many pushes as the policy allows", "la personne a reçu le nombre de notifications permis"),
+            Reason::FrequencyCap => {
+                ("the person has had as many pushes as the policy allows", "la personne a reçu le nombre de notifications permis")
+            }
             Reason::NotInAudience => ("the person is not in the audience", "la personne n’est pas dans l’audience"),
             Reason::LeftAudience => ("the person left the audience", "la personne a quitté l’audience"),
             Reason::Cancelled => ("an administrator stopped it", "un administrateur l’a arrêté"),
             Reason::Expired => ("it was too late to be worth telling", "il était trop tard pour l’annoncer"),
             Reason::ProviderRejected => ("the provider refused the message", "le fournisseur a refusé le message"),
             Reason::ProviderGone => ("the provider says that the address is gone", "le fournisseur dit que l’adresse n’existe plus"),
-            Reason::ProviderUnavailable => {
-                ("the provider is busy, out of reach, or not configured here", "le fournisseur est occupé, injoignable ou non configuré ici")
-            }
+            Reason::ProviderUnavailable => (
+                "the provider is busy, out of reach, or not configured here",
+                "le fournisseur est occupé, injoignable ou non configuré ici",
+            ),
             Reason::OurFault => ("our key, topic or configuration is wrong", "notre clé, sujet ou configuration est erroné"),
             Reason::VoiceMessageLeft => ("a voice message was left", "un message vocal a été laissé"),
             Reason::Answered => ("the call was answered", "l’appel a été pris"),
@@ -484,8 +491,14 @@ mod tests {
         assert_eq!(ruling(ChannelKind::Apns, fit() | Facts::STREAM_OPEN, &terms), (Verdict::Hold, Reason::ShownInApp));
         assert_eq!(ruling(ChannelKind::Apns, fit() | Facts::QUIET_HOUR, &terms), (Verdict::Hold, Reason::QuietHours));
         let facts = fit() | Facts::QUIET_HOUR;
-        let case =
-            Case { channel: ChannelKind::Apns, urgency: Urgency::High, terms: &terms, facts, quiet_until: Timestamp(99), now: Timestamp(0) };
+        let case = Case {
+            channel: ChannelKind::Apns,
+            urgency: Urgency::High,
+            terms: &terms,
+            facts,
+            quiet_until: Timestamp(99),
+            now: Timestamp(0),
+        };
         assert_eq!(decide(&case), Decision::DELIVER);
     }
 

@@ -294,7 +294,11 @@ pub fn check_token(service: Service, token: &str) -> Result<(), String> {
         Service::Apns if !hex => Err("an APNs token has at least 8 hexadecimal digits, two a byte".into()),
         Service::Apns => Ok(()),
         Service::Fcm | Service::Wns | Service::WebPush => {
-            if token.bytes().all(|b| b.is_ascii_graphic()) { Ok(()) } else { Err("the token holds a blank or a character outside ASCII".into()) }
+            if token.bytes().all(|b| b.is_ascii_graphic()) {
+                Ok(())
+            } else {
+                Err("the token holds a blank or a character outside ASCII".into())
+            }
         }
     }
 }

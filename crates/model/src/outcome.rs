@@ -66,7 +66,9 @@ impl Outcome {
     pub fn cause(&self) -> Option<&Cause> {
         match self {
             Outcome::Accepted => None,
-            Outcome::TryLater { cause, .. } | Outcome::Rejected(cause) | Outcome::AddressGone(cause) | Outcome::OurFault(cause) => Some(cause),
+            Outcome::TryLater { cause, .. } | Outcome::Rejected(cause) | Outcome::AddressGone(cause) | Outcome::OurFault(cause) => {
+                Some(cause)
+            }
         }
     }
 }

@@ -2,9 +2,7 @@
 
 use crate::{Once, Result};
 use async_trait::async_trait;
-use model::directory::{
-    EnrolmentSource, Environment, Member, NotificationPermission, Ownership, Platform, RegistrationState, Service,
-};
+use model::directory::{EnrolmentSource, Environment, Member, NotificationPermission, Ownership, Platform, RegistrationState, Service};
 use model::{DeviceKey, GroupKey, Locale, PersonKey, RegistrationKey, TenantKey, Timestamp};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -374,7 +372,14 @@ pub trait Directory {
     /// Every group that `name` may mean: by id, else external id, else name; at most ten.
     async fn find_groups(&self, tenant: TenantKey, name: &str) -> Result<Vec<Named<GroupKey>>>;
     /// Adds and removes members; what is there already, or not there, is no error. Answers how many were added and removed.
-    async fn change_members(&self, tenant: TenantKey, group: GroupKey, add: Vec<Member>, remove: Vec<Member>, once: Option<Once>) -> Result<(u64, u64)>;
+    async fn change_members(
+        &self,
+        tenant: TenantKey,
+        group: GroupKey,
+        add: Vec<Member>,
+        remove: Vec<Member>,
+        once: Option<Once>,
+    ) -> Result<(u64, u64)>;
     /// Members of a group, by (kind, key), `after` excluded.
     async fn members(&self, tenant: TenantKey, group: GroupKey, after: Option<Member>, limit: u32) -> Result<Vec<MemberRow>>;
 
@@ -395,14 +400,22 @@ pub trait Directory {
 
     /// Registers a device: the same (device, service, app, environment) is replaced and becomes active again; the same
     /// token on another device is retired there as `moved`.
-    async fn put_registration(&self, tenant: TenantKey, device: DeviceKey, id: Uuid, fields: RegistrationFields, once: Option<Once>) -> Result<Registration>;
+    async fn put_registration(
+        &self,
+        tenant: TenantKey,
+        device: DeviceKey,
+        id: Uuid,
+        fields: RegistrationFields,
+        once: Option<Once>,
+    ) -> Result<Registration>;
     /// Removes a registration.
     async fn delete_registration(&self, tenant: TenantKey, device: DeviceKey, id: Uuid) -> Result<()>;
     /// A device's registrations.
     async fn registrations(&self, tenant: TenantKey, device: DeviceKey) -> Result<Vec<Registration>>;
 
     /// Keeps an enrolment code (its SHA-256) until it is used or `expires`.
-    async fn create_code(&self, tenant: TenantKey, code: [u8; 32], person: PersonKey, expires: Timestamp, once: Option<Once>) -> Result<()>;
+    async fn create_code(&self, tenant: TenantKey, code: [u8; 32], person: PersonKey, expires: Timestamp, once: Option<Once>)
+    -> Result<()>;
     /// Uses a code: adds the device, owned and enrolled by the code's person, and its token, all or nothing.
     async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)>;
 

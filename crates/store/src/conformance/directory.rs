@@ -6,7 +6,9 @@ use crate::{
     Answer, DeviceFields, DeviceFilter, Enrolment, FactsDepth, GroupFields, GroupFilter, NewToken, Once, PersonFields, PersonFilter,
     RegistrationFields, StoreError, TokenUse,
 };
-use model::directory::{EnrolmentSource, Environment, Member, MemberKind, NotificationPermission, Ownership, Platform, RegistrationState, Service};
+use model::directory::{
+    EnrolmentSource, Environment, Member, MemberKind, NotificationPermission, Ownership, Platform, RegistrationState, Service,
+};
 use model::{DeviceKey, GroupKey, Locale, PersonKey, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +92,12 @@ fn thing(key: DeviceKey) -> Member {
 
 async fn a_person_is_found_by_id_then_external_id_then_name_without_case(stage: Stage) {
     let (store, tenant) = (&stage.store, stage.tenant);
-    let fields = PersonFields { external_id: Some("E 1".into()), licenses: vec!["calls".into()], phones: vec!["+33155501234".into()], ..named("Ada@example.org") };
+    let fields = PersonFields {
+        external_id: Some("E 1".into()),
+        licenses: vec!["calls".into()],
+        phones: vec!["+33155501234".into()],
+        ..named("Ada@example.org")
+    };
     let ada = store.create_person(tenant, stage.id(), fields.clone(), None).await.expect("a person");
     assert_eq!((ada.version, &ada.fields), (1, &fields));
     let boss = PersonFields { manager: Some(ada.key), external_id: Some("ada@example.org".into()), ..named("bob@example.org") };
@@ -100,7 +107,11 @@ async fn a_person_is_found_by_id_then_external_id_then_name_without_case(stage: 
     assert_eq!(keys(store.find_people(tenant, &ada.id.to_string()).await.expect("by id")), [ada.key]);
     assert_eq!(keys(store.find_people(tenant, "E 1").await.expect("by external id")), [ada.key]);
     assert_eq!(keys(store.find_people(tenant, "ADA@EXAMPLE.ORG").await.expect("by name")), [ada.key]);
-    assert_eq!(keys(store.find_people(tenant, "ada@example.org").await.expect("by external id")), [bob.key], "an external id comes before a name");
+    assert_eq!(
+        keys(store.find_people(tenant, "ada@example.org").await.expect("by external id")),
+        [bob.key],
+        "an external id comes before a name"
+    );
     assert_eq!(keys(store.find_people(tenant, "nobody").await.expect("looked for")), []);
     assert_eq!(store.person(tenant, ada.key).await.expect("read"), Some(ada));
     let (other, _) = store.ensure_tenant("other", Uuid::from_u128(2)).await.expect("another tenant");
@@ -110,11 +121,15 @@ async fn a_person_is_found_by_id_then_external_id_then_name_without_case(stage: 
 
 async fn a_taken_name_names_its_holder(stage: Stage) {
     let (store, tenant) = (&stage.store, stage.tenant);
-    let ada = store.create_person(tenant, stage.id(), PersonFields { external_id: Some("E1".into()), ..named("ada@example.org") }, None).await.expect("a person");
+    let ada = store
+        .create_person(tenant, stage.id(), PersonFields { external_id: Some("E1".into()), ..named("ada@example.org") }, None)
+        .await
+        .expect("a person");
     let bob = store.create_person(tenant, stage.id(), named("bob@example.org"), None).await.expect("a person");
     let again = store.create_person(tenant, stage.id(), named("ADA@example.org"), None).await;
     assert!(matches!(again, Err(StoreError::Taken { field: "upn", by }) if by == ada.id), "{again:?}");
-    let renamed = store.update_person(tenant, bob.key, None, PersonFields { external_id: Some("E1".into()), ..named("bob@example.org") }).await;
+    let renamed =
+        store.update_person(tenant, bob.key, None, PersonFields { external_id: Some("E1".into()), ..named("bob@example.org") }).await;
     assert!(matches!(renamed, Err(StoreError::Taken { field: "externalId", by }) if by == ada.id), "{renamed:?}");
     let case = store.update_person(tenant, ada.key, None, named("ADA@example.org")).await.expect("one's own name in another case");
     assert_eq!(case.fields.upn, "ADA@example.org");
@@ -152,7 +167,9 @@ async fn people_are_listed_by_key_and_searched_without_case(stage: Stage) {
     keys.push(store.create_person(tenant, stage.id(), emile, None).await.expect("a person").key);
     let list = |filter: PersonFilter, after: u32, limit: u32| {
         let store = store.clone();
-        async move { store.people(tenant, filter, PersonKey(after), limit).await.expect("a list").into_iter().map(|p| p.key).collect::<Vec<_>>() }
+        async move {
+            store.people(tenant, filter, PersonKey(after), limit).await.expect("a list").into_iter().map(|p| p.key).collect::<Vec<_>>()
+        }
     };
     assert_eq!(list(PersonFilter::default(), 0, 2).await, keys[..2]);
     assert_eq!(list(PersonFilter::default(), keys[1].0, 9).await, keys[2..]);
@@ -171,7 +188,9 @@ async fn a_repeated_creation_is_answered_as_before(stage: Stage) {
     store.create_person(tenant, stage.id(), named("ada@example.org"), once()).await.expect("a person");
     let repeat = store.create_person(tenant, stage.id(), named("ada@example.org"), once()).await;
     assert!(matches!(repeat, Err(StoreError::Replay(kept)) if *kept == answer), "the repeat comes before the taken name");
-    let refused = store.create_person(tenant, stage.id(), named("ada@example.org"), Some(Once { key: "other".into(), ..once().expect("given") })).await;
+    let refused = store
+        .create_person(tenant, stage.id(), named("ada@example.org"), Some(Once { key: "other".into(), ..once().expect("given") }))
+        .await;
     assert!(matches!(refused, Err(StoreError::Taken { .. })));
     assert_eq!(store.answered(tenant, Uuid::from_u128(5), "other").await.expect("asked"), None, "a refusal is not kept");
 }
@@ -195,11 +214,20 @@ async fn whoever_is_deactivated_loses_registrations_tokens_and_codes(stage: Stag
     assert_eq!(store.registrations(tenant, other).await.expect("registrations")[0].state, RegistrationState::Active);
     assert_eq!(store.find_token([1; 32]).await.expect("asked").expect("kept").revoked_at, Some(stage.now()));
     assert_eq!(store.find_token([2; 32]).await.expect("asked").expect("kept").revoked_at, None);
-    let enrolment = Enrolment { code: [9; 32], device_id: stage.id(), device: device("new", None), token: NewToken { id: stage.id(), hash: [3; 32], name: "app".into(), opens: TokenUse::Device(DeviceKey(0)), expires_at: None } };
+    let enrolment = Enrolment {
+        code: [9; 32],
+        device_id: stage.id(),
+        device: device("new", None),
+        token: NewToken { id: stage.id(), hash: [3; 32], name: "app".into(), opens: TokenUse::Device(DeviceKey(0)), expires_at: None },
+    };
     assert!(matches!(store.enrol(enrolment, stage.now()).await, Err(StoreError::Spent)));
     let back = store.update_person(tenant, ada, None, PersonFields { active: true, ..fields }).await.expect("active again");
     assert!(back.fields.active);
-    assert_eq!(store.registrations(tenant, phone).await.expect("registrations")[0].state, RegistrationState::Retired, "what was retired stays so");
+    assert_eq!(
+        store.registrations(tenant, phone).await.expect("registrations")[0].state,
+        RegistrationState::Retired,
+        "what was retired stays so"
+    );
 }
 
 async fn a_removed_person_leaves_devices_without_an_owner(stage: Stage) {
@@ -351,7 +379,10 @@ async fn a_code_enrols_once_and_in_time(stage: Stage) {
     assert!(matches!(store.enrol(enrolment(1), stage.now()).await, Err(StoreError::Spent)), "once");
     assert!(matches!(store.enrol(enrolment(2), expires).await, Err(StoreError::Spent)), "in time");
     assert!(matches!(store.enrol(enrolment(3), stage.now()).await, Err(StoreError::NotFound)));
-    assert_eq!(store.devices(tenant, DeviceFilter { owner: Some(ada), ..DeviceFilter::default() }, DeviceKey(0), 9).await.expect("listed").len(), 1);
+    assert_eq!(
+        store.devices(tenant, DeviceFilter { owner: Some(ada), ..DeviceFilter::default() }, DeviceKey(0), 9).await.expect("listed").len(),
+        1
+    );
     assert!(matches!(store.create_code(tenant, [4; 32], PersonKey(99), expires, None).await, Err(StoreError::NotFound)));
 }
 
@@ -389,10 +420,19 @@ async fn facts_are_those_of_the_asked_people_in_order(stage: Stage) {
 
 async fn facts_are_as_deep_as_asked_for(stage: Stage) {
     let (store, tenant) = (&stage.store, stage.tenant);
-    let fields = PersonFields { email: Some("ada@mail.example.org".into()), quiet_hours: Some("22:00-07:00".into()), ..named("ada@example.org") };
+    let fields =
+        PersonFields { email: Some("ada@mail.example.org".into()), quiet_hours: Some("22:00-07:00".into()), ..named("ada@example.org") };
     let ada = store.create_person(tenant, stage.id(), fields, None).await.expect("a person").key;
-    let bob = store.create_person(tenant, stage.id(), PersonFields { active: false, ..named("bob@example.org") }, None).await.expect("a person").key;
-    let phone = store.create_device(tenant, stage.id(), DeviceFields { enrolled_by: Some(bob), ..device("phone", Some(ada)) }, None).await.expect("a device").key;
+    let bob = store
+        .create_person(tenant, stage.id(), PersonFields { active: false, ..named("bob@example.org") }, None)
+        .await
+        .expect("a person")
+        .key;
+    let phone = store
+        .create_device(tenant, stage.id(), DeviceFields { enrolled_by: Some(bob), ..device("phone", Some(ada)) }, None)
+        .await
+        .expect("a device")
+        .key;
     let registered = store.put_registration(tenant, phone, stage.id(), registration("secret"), None).await.expect("registered");
     let facts = |depth: FactsDepth| {
         let store = store.clone();

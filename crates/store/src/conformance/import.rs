@@ -89,7 +89,8 @@ const PEOPLE: &str = "external_id,upn,display_name,email,locale,timezone,license
     E2,bob@example.org,Bob,bob@example.org,fr,Europe/Paris,calls;meetings,ada@example.org,+33155501234;+33155501235,true\n\
     E1,ada@example.org,Ada,,en,UTC,,,,yes\n";
 const GROUPS: &str = "external_id,name,description\nG1,Everybody,All of us\n,Ops,\"Those, who operate\"\n";
-const MEMBERS: &str = "group,member_type,member\nG1,group,Ops\nOps,group,G1\nOps,user,E1\nEverybody,user,BOB@example.org\nG1,device,tablet\n";
+const MEMBERS: &str =
+    "group,member_type,member\nG1,group,Ops\nOps,group,G1\nOps,user,E1\nEverybody,user,BOB@example.org\nG1,device,tablet\n";
 const DEVICES: &str = "external_id,name,owner_upn,platform,ownership,enrolled,app_installed,notification_permission,play_services\n\
     D1,phone,Ada@Example.org,ios,personal,1,1,granted,\n,tablet,,android,corporate,no,0,,false\n";
 const REGISTRATIONS: &str = "device,service,app,environment,token,endpoint,p256dh,auth\n\
@@ -97,7 +98,13 @@ const REGISTRATIONS: &str = "device,service,app,environment,token,endpoint,p256d
     D1,webpush,,,,https://push.example.org/1,BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA,AAAAAAAAAAAAAAAAAAAAAA\n";
 
 fn all_files() -> [(&'static str, &'static str); 5] {
-    [("registrations.csv", REGISTRATIONS), ("members.csv", MEMBERS), ("devices.csv", DEVICES), ("groups.csv", GROUPS), ("people.csv", PEOPLE)]
+    [
+        ("registrations.csv", REGISTRATIONS),
+        ("members.csv", MEMBERS),
+        ("devices.csv", DEVICES),
+        ("groups.csv", GROUPS),
+        ("people.csv", PEOPLE),
+    ]
 }
 
 async fn person_key(stage: &Stage, name: &str) -> PersonKey {
@@ -118,7 +125,10 @@ async fn files_and_rows_may_stand_in_any_order(stage: Stage) {
     assert_eq!(store.person(tenant, ada).await.expect("read").expect("there").fields.email, None);
     let phone = store.find_devices(tenant, "phone").await.expect("found")[0].key;
     let phone = store.device(tenant, phone).await.expect("read").expect("there");
-    assert_eq!((phone.fields.owner, phone.fields.enrolled_source, phone.fields.enrolled_at), (Some(ada), Some(EnrolmentSource::Import), Some(stage.now())));
+    assert_eq!(
+        (phone.fields.owner, phone.fields.enrolled_source, phone.fields.enrolled_at),
+        (Some(ada), Some(EnrolmentSource::Import), Some(stage.now()))
+    );
     assert!(phone.fields.play_services && phone.fields.push_enabled);
     let registrations = store.registrations(tenant, phone.key).await.expect("registrations");
     assert_eq!(registrations.iter().map(|r| r.state).collect::<Vec<_>>(), [RegistrationState::Active; 2]);
@@ -130,7 +140,10 @@ async fn files_and_rows_may_stand_in_any_order(stage: Stage) {
 
 async fn the_same_files_again_change_nothing(stage: Stage) {
     imported(&stage, &all_files()).await;
-    let before = (stage.store.directory_version(stage.tenant).await.expect("a version"), stage.store.people(stage.tenant, PersonFilter::default(), PersonKey(0), 9).await.expect("people"));
+    let before = (
+        stage.store.directory_version(stage.tenant).await.expect("a version"),
+        stage.store.people(stage.tenant, PersonFilter::default(), PersonKey(0), 9).await.expect("people"),
+    );
     let mut files = all_files();
     files.reverse();
     let report = import(&stage, &files).await;
@@ -138,7 +151,10 @@ async fn the_same_files_again_change_nothing(stage: Stage) {
     let unchanged = |unchanged| ImportCount { unchanged, ..ImportCount::default() };
     assert_eq!((report.users, report.groups, report.members), (unchanged(2), unchanged(2), unchanged(5)));
     assert_eq!((report.devices, report.registrations), (unchanged(2), unchanged(3)));
-    let after = (stage.store.directory_version(stage.tenant).await.expect("a version"), stage.store.people(stage.tenant, PersonFilter::default(), PersonKey(0), 9).await.expect("people"));
+    let after = (
+        stage.store.directory_version(stage.tenant).await.expect("a version"),
+        stage.store.people(stage.tenant, PersonFilter::default(), PersonKey(0), 9).await.expect("people"),
+    );
     assert_eq!(before, after);
 }
 
@@ -146,20 +162,44 @@ async fn every_bad_cell_is_named_and_nothing_is_applied(stage: Stage) {
     let people = "external_id,upn,display_name,email,locale,timezone,licenses,manager_upn,phones,active\n\
         ,ada,Ada,a@b@c,english,Europe/Lutetia,,nobody@example.org,0155501234,maybe\n\
         ,ok@example.org,,,,,,,,\n";
-    let devices = "name,owner_upn,platform,ownership,enrolled,notification_permission\nphone,gone@example.org,symbian,mine,si,perhaps\ntv,,,,,\n";
+    let devices =
+        "name,owner_upn,platform,ownership,enrolled,notification_permission\nphone,gone@example.org,symbian,mine,si,perhaps\ntv,,,,,\n";
     let registrations = "device,service,environment,token,endpoint,p256dh,auth\n\
         nothing,apns,production,xyz,,,\nphone,pigeon,,,,,\nphone,fcm,moon,a b,,,\nphone,webpush,,t,ftp://x,short,short\n";
     let members = "group,member_type,member\nnone,user,nobody\n,robot,x\n";
-    let report = import(&stage, &[("people.csv", people), ("devices.csv", devices), ("registrations.csv", registrations), ("members.csv", members)]).await;
+    let report =
+        import(&stage, &[("people.csv", people), ("devices.csv", devices), ("registrations.csv", registrations), ("members.csv", members)])
+            .await;
     assert!(!report.applied);
     let cells: Vec<&str> = faults(&report).into_iter().map(|(field, _)| field).collect();
     let expected = [
-        "people.csv:2:upn", "people.csv:2:email", "people.csv:2:locale", "people.csv:2:timezone", "people.csv:2:phones", "people.csv:2:active",
-        "people.csv:2:manager_upn", "people.csv:3:display_name", "devices.csv:2:platform", "devices.csv:2:ownership", "devices.csv:2:enrolled",
-        "devices.csv:2:notification_permission", "devices.csv:2:owner_upn", "devices.csv:3:platform", "registrations.csv:2:token",
-        "registrations.csv:2:device", "registrations.csv:3:service", "registrations.csv:4:environment", "registrations.csv:4:token",
-        "registrations.csv:5:token", "registrations.csv:5:p256dh", "registrations.csv:5:auth", "registrations.csv:5:endpoint", "members.csv:2:group",
-        "members.csv:2:member", "members.csv:3:group", "members.csv:3:member_type",
+        "people.csv:2:upn",
+        "people.csv:2:email",
+        "people.csv:2:locale",
+        "people.csv:2:timezone",
+        "people.csv:2:phones",
+        "people.csv:2:active",
+        "people.csv:2:manager_upn",
+        "people.csv:3:display_name",
+        "devices.csv:2:platform",
+        "devices.csv:2:ownership",
+        "devices.csv:2:enrolled",
+        "devices.csv:2:notification_permission",
+        "devices.csv:2:owner_upn",
+        "devices.csv:3:platform",
+        "registrations.csv:2:token",
+        "registrations.csv:2:device",
+        "registrations.csv:3:service",
+        "registrations.csv:4:environment",
+        "registrations.csv:4:token",
+        "registrations.csv:5:token",
+        "registrations.csv:5:p256dh",
+        "registrations.csv:5:auth",
+        "registrations.csv:5:endpoint",
+        "members.csv:2:group",
+        "members.csv:2:member",
+        "members.csv:3:group",
+        "members.csv:3:member_type",
     ];
     for cell in expected {
         assert!(cells.contains(&cell), "{cell} is not among {cells:#?}");
@@ -190,7 +230,16 @@ async fn the_lines_named_are_those_of_the_file(stage: Stage) {
 }
 
 async fn a_file_of_an_unknown_kind_or_with_wrong_columns_is_refused(stage: Stage) {
-    let report = import(&stage, &[("what.csv", "a,b\n1,2\n"), ("people.csv", "upn,shoe_size,upn\nx@example.org,44,y\n"), ("members.csv", "group,member_type\n"), ("empty.csv", "")]).await;
+    let report = import(
+        &stage,
+        &[
+            ("what.csv", "a,b\n1,2\n"),
+            ("people.csv", "upn,shoe_size,upn\nx@example.org,44,y\n"),
+            ("members.csv", "group,member_type\n"),
+            ("empty.csv", ""),
+        ],
+    )
+    .await;
     let cells: Vec<&str> = faults(&report).into_iter().map(|(field, _)| field).collect();
     assert_eq!(cells, ["what.csv:1", "people.csv:1:shoe_size", "people.csv:1:upn", "members.csv:1:member", "empty.csv:1"]);
     assert!(faults(&report)[0].1.contains("external_id,upn,display_name"), "it says what would do");
@@ -206,10 +255,26 @@ async fn what_must_be_there_once_is_found_twice(stage: Stage) {
     let devices = "external_id,name,platform\nD1,phone,ios\n,tablet,ios\n";
     let members = "group,member_type,member\nG1,user,a@example.org\nG1,user,A@EXAMPLE.ORG\n";
     let registrations = "device,service,token\nphone,apns,00112233\nD1,apns,00112244\ntablet,apns,00112233\n";
-    let files = [("people.csv", people), ("groups.csv", groups), ("devices.csv", devices), ("members.csv", members), ("registrations.csv", registrations)];
+    let files = [
+        ("people.csv", people),
+        ("groups.csv", groups),
+        ("devices.csv", devices),
+        ("members.csv", members),
+        ("registrations.csv", registrations),
+    ];
     let report = import(&stage, &files).await;
     let cells: Vec<&str> = faults(&report).into_iter().map(|(field, _)| field).collect();
-    assert_eq!(cells, ["people.csv:3:external_id", "people.csv:4:upn", "groups.csv:3:name", "members.csv:3:member", "registrations.csv:3:device", "registrations.csv:4:token"]);
+    assert_eq!(
+        cells,
+        [
+            "people.csv:3:external_id",
+            "people.csv:4:upn",
+            "groups.csv:3:name",
+            "members.csv:3:member",
+            "registrations.csv:3:device",
+            "registrations.csv:4:token"
+        ]
+    );
     assert!(faults(&report)[0].1.contains("line 2"));
     imported(&stage, &[("people.csv", "external_id,upn\nE1,a@example.org\nE2,b@example.org\n")]).await;
     let report = import(&stage, &[("people.csv", "external_id,upn\nE1,a@example.org\nE1,c@example.org\n")]).await;
@@ -267,7 +332,11 @@ async fn an_ambiguous_name_lists_what_it_may_mean(stage: Stage) {
     assert_eq!(imported(&stage, &[("groups.csv", &described)]).await.groups.updated, 1);
     let second = stage.store.find_groups(stage.tenant, "G2").await.expect("found")[0].key;
     let second = stage.store.group(stage.tenant, second).await.expect("read").expect("there");
-    assert_eq!((second.fields.description.as_str(), second.fields.external_id.as_deref()), ("the second", Some("G2")), "an id of ours leaves the external id");
+    assert_eq!(
+        (second.fields.description.as_str(), second.fields.external_id.as_deref()),
+        ("the second", Some("G2")),
+        "an id of ours leaves the external id"
+    );
 }
 
 /// People of a company, with a device and a registration each.
@@ -295,7 +364,8 @@ async fn an_import_is_seen_all_at_once(stage: Stage) {
         let mut looks = 0;
         loop {
             let last = running.is_finished();
-            let page = stage.store.facts_range(stage.tenant, PersonKey(0), PersonKey(u32::MAX), FactsDepth::default()).await.expect("facts");
+            let page =
+                stage.store.facts_range(stage.tenant, PersonKey(0), PersonKey(u32::MAX), FactsDepth::default()).await.expect("facts");
             let new = page.people.iter().filter(|p| p.locale.tag() == locale).count();
             let seen = (page.people.len(), page.devices.len(), page.registrations.len(), new);
             let (before, after) = ((was, was, was, 0), (SIZE as usize, SIZE as usize, SIZE as usize, SIZE as usize));
@@ -361,7 +431,8 @@ async fn a_replace_removes_what_is_not_named_and_has_a_ceiling(stage: Stage) {
     imported(&stage, &all_files()).await;
     let folder = Folder::new();
     let replace = |allow: bool| {
-        let people = folder.file("people.csv", PEOPLE.lines().take(2).map(|line| line.replace("ada@example.org", "") + "\n").collect::<String>());
+        let people =
+            folder.file("people.csv", PEOPLE.lines().take(2).map(|line| line.replace("ada@example.org", "") + "\n").collect::<String>());
         let groups = folder.file("groups.csv", "external_id,name\nG1,Everybody\n");
         Import { mode: ImportMode::Replace, allow_many_removals: allow, ..import_of(vec![people, groups]) }
     };
@@ -418,7 +489,8 @@ async fn whoever_an_import_deactivates_is_shut_out(stage: Stage) {
         token: NewToken { id: stage.id(), hash: [3; 32], name: "app".into(), opens: TokenUse::Device(phone), expires_at: None },
     };
     assert!(matches!(store.enrol(enrolment, stage.now()).await, Err(StoreError::Spent)));
-    let again = import(&stage, &[("people.csv", "external_id,upn,active\nE1,ada@example.org,no\n"), ("registrations.csv", REGISTRATIONS)]).await;
+    let again =
+        import(&stage, &[("people.csv", "external_id,upn,active\nE1,ada@example.org,no\n"), ("registrations.csv", REGISTRATIONS)]).await;
     assert!(again.is_clean() && !again.applied && again.deactivated.is_empty(), "the same again: {again:?}");
 }
 
@@ -434,7 +506,8 @@ async fn a_device_changes_hands_by_import(stage: Stage) {
     assert_eq!(page.devices.iter().map(|d| (d.owner, d.key)).collect::<Vec<_>>(), [(bob, phone)]);
     assert_eq!(page.registrations.iter().map(|r| r.owner).collect::<Vec<_>>(), [bob, bob]);
     let after = store.registrations(tenant, phone).await.expect("registrations");
-    let same = |of: &[crate::Registration]| of.iter().map(|r| (r.key, r.id, r.fields.clone(), r.state, r.registered_at)).collect::<Vec<_>>();
+    let same =
+        |of: &[crate::Registration]| of.iter().map(|r| (r.key, r.id, r.fields.clone(), r.state, r.registered_at)).collect::<Vec<_>>();
     assert_eq!(same(&before), same(&after), "they stay what they are");
 }
 
@@ -442,17 +515,29 @@ async fn a_token_found_on_another_device_moves(stage: Stage) {
     imported(&stage, &all_files()).await;
     let (store, tenant) = (&stage.store, stage.tenant);
     stage.clock.pass(Duration::from_secs(1));
-    imported(&stage, &[("registrations.csv", "device,service,app,environment,token\ntablet,apns,org.example.app,sandbox,00ff00ff00ff\nphone,apns,other,,00ff00ff0011\n")]).await;
+    imported(
+        &stage,
+        &[(
+            "registrations.csv",
+            "device,service,app,environment,token\ntablet,apns,org.example.app,sandbox,00ff00ff00ff\nphone,apns,other,,00ff00ff0011\n",
+        )],
+    )
+    .await;
     let phone = store.find_devices(tenant, "phone").await.expect("found")[0].key;
     let registrations = store.registrations(tenant, phone).await.expect("registrations");
     let old = registrations.iter().find(|r| r.fields.token == "00ff00ff00ff").expect("it is kept");
     assert_eq!((old.state, old.retired_code.as_deref()), (RegistrationState::Retired, Some("moved")));
     let new = registrations.iter().find(|r| r.fields.app == "other").expect("it is new");
     assert_eq!((new.state, new.registered_at), (RegistrationState::Active, stage.now()));
-    imported(&stage, &[("registrations.csv", "device,service,app,environment,token\nphone,apns,org.example.app,sandbox,00ff00ff0022\n")]).await;
+    imported(&stage, &[("registrations.csv", "device,service,app,environment,token\nphone,apns,org.example.app,sandbox,00ff00ff0022\n")])
+        .await;
     let again = store.registrations(tenant, phone).await.expect("registrations");
     let again = again.iter().find(|r| r.key == old.key).expect("it is kept");
-    assert_eq!((again.state, again.retired_code.as_deref(), again.version), (RegistrationState::Active, None, 3), "a new token brings it back");
+    assert_eq!(
+        (again.state, again.retired_code.as_deref(), again.version),
+        (RegistrationState::Active, None, 3),
+        "a new token brings it back"
+    );
 }
 
 async fn an_export_imports_back_without_change(stage: Stage) {

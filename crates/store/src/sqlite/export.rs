@@ -36,8 +36,17 @@ const PEOPLE_ROWS: &str = "SELECT p.external_id, p.upn, p.display_name, p.email,
 macro_rules! own_external {
     ($table:literal, $x:literal) => {
         concat!(
-            "coalesce(", $x, ".external_id, CASE WHEN EXISTS (SELECT 1 FROM ", $table, " o WHERE o.tenant = ?1 AND o.name = ", $x,
-            ".name AND o.since <= ?2 AND o.until > ?2 AND o.key <> ", $x, ".key) THEN ", $x, ".id END)"
+            "coalesce(",
+            $x,
+            ".external_id, CASE WHEN EXISTS (SELECT 1 FROM ",
+            $table,
+            " o WHERE o.tenant = ?1 AND o.name = ",
+            $x,
+            ".name AND o.since <= ?2 AND o.until > ?2 AND o.key <> ",
+            $x,
+            ".key) THEN ",
+            $x,
+            ".id END)"
         )
     };
 }
@@ -46,9 +55,31 @@ macro_rules! own_external {
 macro_rules! reference {
     ($table:literal, $name:literal, $x:literal) => {
         concat!(
-            "coalesce(", $x, ".external_id, CASE WHEN EXISTS (SELECT 1 FROM ", $table, " o WHERE o.tenant = ?1 AND o.", $name, " = ", $x, ".", $name,
-            " AND o.since <= ?2 AND o.until > ?2 AND o.key <> ", $x, ".key) OR EXISTS (SELECT 1 FROM ", $table,
-            " o WHERE o.tenant = ?1 AND o.external_id = ", $x, ".", $name, " AND o.since <= ?2 AND o.until > ?2) THEN ", $x, ".id ELSE ", $x, ".", $name, " END)"
+            "coalesce(",
+            $x,
+            ".external_id, CASE WHEN EXISTS (SELECT 1 FROM ",
+            $table,
+            " o WHERE o.tenant = ?1 AND o.",
+            $name,
+            " = ",
+            $x,
+            ".",
+            $name,
+            " AND o.since <= ?2 AND o.until > ?2 AND o.key <> ",
+            $x,
+            ".key) OR EXISTS (SELECT 1 FROM ",
+            $table,
+            " o WHERE o.tenant = ?1 AND o.external_id = ",
+            $x,
+            ".",
+            $name,
+            " AND o.since <= ?2 AND o.until > ?2) THEN ",
+            $x,
+            ".id ELSE ",
+            $x,
+            ".",
+            $name,
+            " END)"
         )
     };
 }

@@ -142,7 +142,15 @@ impl<'c> Scan<'c> {
                 false => None,
             };
             let locale = Locale::from_tag(row.get_ref(2)?.as_str().unwrap_or(""));
-            self.page.people.push(PersonFacts { key: PersonKey(key), active: row.get(1)?, has_email, locale, quiet_hours, timezone, mailbox });
+            self.page.people.push(PersonFacts {
+                key: PersonKey(key),
+                active: row.get(1)?,
+                has_email,
+                locale,
+                quiet_hours,
+                timezone,
+                mailbox,
+            });
         }
         Ok(())
     }

@@ -146,7 +146,14 @@ fn check(c: &Connection, tenant: TenantKey, generation: i64, but: u32, fields: &
     Ok(())
 }
 
-pub(super) fn create(c: &Connection, now: Timestamp, tenant: TenantKey, id: Uuid, fields: &DeviceFields, once: Option<&Once>) -> Result<Device> {
+pub(super) fn create(
+    c: &Connection,
+    now: Timestamp,
+    tenant: TenantKey,
+    id: Uuid,
+    fields: &DeviceFields,
+    once: Option<&Once>,
+) -> Result<Device> {
     answer_once(c, tenant, once, now)?;
     let generation = editable(c, tenant)?;
     check(c, tenant, generation, 0, fields)?;
@@ -238,9 +245,8 @@ pub(super) fn update(c: &Connection, tenant: TenantKey, key: DeviceKey, expected
 
 pub(super) fn touch(c: &Connection, tenant: TenantKey, key: DeviceKey, at: Timestamp) -> Result<()> {
     let generation = editable(c, tenant)?;
-    let mut statement = c.prepare_cached(
-        "UPDATE device SET last_seen = max(coalesce(last_seen, 0), ?4) WHERE tenant = ?1 AND key = ?2 AND until > ?3",
-    )?;
+    let mut statement =
+        c.prepare_cached("UPDATE device SET last_seen = max(coalesce(last_seen, 0), ?4) WHERE tenant = ?1 AND key = ?2 AND until > ?3")?;
     if statement.execute(params![tenant.0, key.0, generation, at.0])? == 0 { Err(StoreError::NotFound) } else { Ok(()) }
 }
 

@@ -90,7 +90,14 @@ fn check_unique(c: &Connection, tenant: TenantKey, generation: i64, but: u32, fi
     )
 }
 
-pub(super) fn create(c: &Connection, now: Timestamp, tenant: TenantKey, id: Uuid, fields: &GroupFields, once: Option<&Once>) -> Result<Group> {
+pub(super) fn create(
+    c: &Connection,
+    now: Timestamp,
+    tenant: TenantKey,
+    id: Uuid,
+    fields: &GroupFields,
+    once: Option<&Once>,
+) -> Result<Group> {
     answer_once(c, tenant, once, now)?;
     let generation = editable(c, tenant)?;
     check_unique(c, tenant, generation, 0, fields)?;
@@ -139,9 +146,8 @@ fn must_stay(c: &Connection, tenant: TenantKey, generation: i64, kind: MemberKin
 
 /// Whether the membership is there, for an edit.
 fn is_member(c: &Connection, tenant: TenantKey, generation: i64, group: GroupKey, member: Member) -> Result<bool> {
-    let mut statement = c.prepare_cached(
-        "SELECT since, until FROM member WHERE tenant = ?1 AND grp = ?2 AND kind = ?3 AND key = ?4 AND until > ?5",
-    )?;
+    let mut statement =
+        c.prepare_cached("SELECT since, until FROM member WHERE tenant = ?1 AND grp = ?2 AND kind = ?3 AND key = ?4 AND until > ?5")?;
     let mut rows = statement.query(params![tenant.0, group.0, member.kind.number(), member.key, generation])?;
     let mut there = false;
     while let Some(row) = rows.next()? {

@@ -66,7 +66,14 @@ impl Directory for Sqlite {
         self.read(move |c| groups::find(c, tenant, &name)).await
     }
 
-    async fn change_members(&self, tenant: TenantKey, group: GroupKey, add: Vec<Member>, remove: Vec<Member>, once: Option<Once>) -> Result<(u64, u64)> {
+    async fn change_members(
+        &self,
+        tenant: TenantKey,
+        group: GroupKey,
+        add: Vec<Member>,
+        remove: Vec<Member>,
+        once: Option<Once>,
+    ) -> Result<(u64, u64)> {
         self.write(WriteLane::Urgent, move |c, now| groups::change_members(c, now, tenant, group, (&add, &remove), once.as_ref())).await
     }
 
@@ -103,7 +110,14 @@ impl Directory for Sqlite {
         self.read(move |c| devices::find(c, tenant, &name)).await
     }
 
-    async fn put_registration(&self, tenant: TenantKey, device: DeviceKey, id: Uuid, fields: RegistrationFields, once: Option<Once>) -> Result<Registration> {
+    async fn put_registration(
+        &self,
+        tenant: TenantKey,
+        device: DeviceKey,
+        id: Uuid,
+        fields: RegistrationFields,
+        once: Option<Once>,
+    ) -> Result<Registration> {
         self.write(WriteLane::Urgent, move |c, now| registrations::put(c, now, tenant, device, id, &fields, once.as_ref())).await
     }
 
@@ -115,8 +129,16 @@ impl Directory for Sqlite {
         self.read(move |c| registrations::list(c, tenant, device)).await
     }
 
-    async fn create_code(&self, tenant: TenantKey, code: [u8; 32], person: PersonKey, expires: Timestamp, once: Option<Once>) -> Result<()> {
-        self.write(WriteLane::Urgent, move |c, now| registrations::create_code(c, now, tenant, code, (person, expires), once.as_ref())).await
+    async fn create_code(
+        &self,
+        tenant: TenantKey,
+        code: [u8; 32],
+        person: PersonKey,
+        expires: Timestamp,
+        once: Option<Once>,
+    ) -> Result<()> {
+        self.write(WriteLane::Urgent, move |c, now| registrations::create_code(c, now, tenant, code, (person, expires), once.as_ref()))
+            .await
     }
 
     async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)> {

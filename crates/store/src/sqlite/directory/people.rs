@@ -51,7 +51,9 @@ pub(super) fn list(c: &Connection, tenant: TenantKey, filter: &PersonFilter, aft
     let generation = generation(c, tenant)?;
     let needle = filter.search.as_deref().map(Needle::new);
     let mut statement = match (&filter.upn, &filter.external_id) {
-        (Some(_), _) => c.prepare_cached(select_person!("AND p.key > ?3 AND p.upn = ?4 AND (?5 IS NULL OR p.external_id = ?5) ORDER BY p.key"))?,
+        (Some(_), _) => {
+            c.prepare_cached(select_person!("AND p.key > ?3 AND p.upn = ?4 AND (?5 IS NULL OR p.external_id = ?5) ORDER BY p.key"))?
+        }
         (None, Some(_)) => c.prepare_cached(select_person!("AND p.key > ?3 AND ?4 IS NULL AND p.external_id = ?5 ORDER BY p.key"))?,
         (None, None) => c.prepare_cached(select_person!("AND p.key > ?3 AND ?4 IS NULL AND ?5 IS NULL ORDER BY p.key"))?,
     };
@@ -95,10 +97,8 @@ pub(super) fn find(c: &Connection, tenant: TenantKey, name: &str) -> Result<Vec<
             return Ok(found);
         }
     }
-    let found = named(
-        "SELECT key, id, upn, external_id FROM person WHERE tenant = ?1 AND external_id = ?3 AND since <= ?2 AND until > ?2",
-        &name,
-    )?;
+    let found =
+        named("SELECT key, id, upn, external_id FROM person WHERE tenant = ?1 AND external_id = ?3 AND since <= ?2 AND until > ?2", &name)?;
     if !found.is_empty() {
         return Ok(found);
     }
@@ -125,7 +125,14 @@ fn check_unique(c: &Connection, tenant: TenantKey, generation: i64, but: u32, fi
     Ok(())
 }
 
-pub(super) fn create(c: &Connection, now: Timestamp, tenant: TenantKey, id: Uuid, fields: &PersonFields, once: Option<&Once>) -> Result<Person> {
+pub(super) fn create(
+    c: &Connection,
+    now: Timestamp,
+    tenant: TenantKey,
+    id: Uuid,
+    fields: &PersonFields,
+    once: Option<&Once>,
+) -> Result<Person> {
     answer_once(c, tenant, once, now)?;
     let generation = editable(c, tenant)?;
     check_unique(c, tenant, generation, 0, fields)?;
@@ -213,9 +220,8 @@ pub(crate) fn shut_out(c: &Connection, now: Timestamp, tenant: TenantKey, key: P
         "UPDATE token SET revoked_at = ?3 WHERE revoked_at IS NULL AND device IN (SELECT key FROM device WHERE tenant = ?1 AND owner = ?2)",
     )?
     .execute(params![tenant.0, key.0, now.0])?;
-    c.prepare_cached("UPDATE code SET used_at = ?3 WHERE tenant = ?1 AND person = ?2 AND used_at IS NULL")?.execute(params![
-        tenant.0, key.0, now.0
-    ])?;
+    c.prepare_cached("UPDATE code SET used_at = ?3 WHERE tenant = ?1 AND person = ?2 AND used_at IS NULL")?
+        .execute(params![tenant.0, key.0, now.0])?;
     Ok(())
 }
 

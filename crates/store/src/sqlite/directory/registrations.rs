@@ -197,9 +197,8 @@ pub(super) fn delete(c: &Connection, tenant: TenantKey, device: DeviceKey, id: U
     if rows.iter().any(|(since, until)| *since > generation || (*until != STILL && *until > generation)) {
         return Err(StoreError::ImportPending);
     }
-    c.prepare_cached("DELETE FROM registration WHERE tenant = ?1 AND owner = ?2 AND device = ?3 AND key = ?4")?.execute([
-        tenant.0, owner, device.0, key,
-    ])?;
+    c.prepare_cached("DELETE FROM registration WHERE tenant = ?1 AND owner = ?2 AND device = ?3 AND key = ?4")?
+        .execute([tenant.0, owner, device.0, key])?;
     Ok(())
 }
 

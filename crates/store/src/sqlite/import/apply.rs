@@ -167,14 +167,24 @@ const NEW_REGISTRATION: &str = "INSERT INTO registration (tenant, since, until, 
 const DEAD: [Step; 5] = [
     Step { read: ENDS[0].read, write: "DELETE FROM person WHERE tenant = ?1 AND key = ?4 AND until = ?2", paged: false, id: None },
     Step { read: ENDS[1].read, write: "DELETE FROM grp WHERE tenant = ?1 AND key = ?4 AND until = ?2", paged: false, id: None },
-    Step { read: ENDS[2].read, write: "DELETE FROM device WHERE tenant = ?1 AND owner = ?4 AND key = ?5 AND until = ?2", paged: false, id: None },
+    Step {
+        read: ENDS[2].read,
+        write: "DELETE FROM device WHERE tenant = ?1 AND owner = ?4 AND key = ?5 AND until = ?2",
+        paged: false,
+        id: None,
+    },
     Step {
         read: ENDS[3].read,
         write: "DELETE FROM registration WHERE tenant = ?1 AND owner = ?4 AND device = ?5 AND key = ?6 AND until = ?2",
         paged: false,
         id: None,
     },
-    Step { read: ENDS[4].read, write: "DELETE FROM member WHERE tenant = ?1 AND grp = ?4 AND kind = ?5 AND key = ?6 AND until = ?2", paged: false, id: None },
+    Step {
+        read: ENDS[4].read,
+        write: "DELETE FROM member WHERE tenant = ?1 AND grp = ?4 AND kind = ?5 AND key = ?6 AND until = ?2",
+        paged: false,
+        id: None,
+    },
 ];
 
 /// Tokens and codes of people who left, and tokens of devices that went.
@@ -297,8 +307,10 @@ pub(super) async fn switch(store: &Sqlite, scratch: Scratch) -> Result<Scratch> 
     let (tenant, generation) = (scratch.tenant, scratch.generation);
     store
         .write(WriteLane::Import, move |c, _| {
-            c.prepare_cached("UPDATE meta SET generation = ?2, importing = 2, directory = directory + 1 WHERE tenant = ?1 AND importing = 1")?
-                .execute(rusqlite::params![tenant.0, generation + 1])?;
+            c.prepare_cached(
+                "UPDATE meta SET generation = ?2, importing = 2, directory = directory + 1 WHERE tenant = ?1 AND importing = 1",
+            )?
+            .execute(rusqlite::params![tenant.0, generation + 1])?;
             Ok(())
         })
         .await?;

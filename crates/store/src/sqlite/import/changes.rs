@@ -2,8 +2,8 @@
 
 use super::matching::fault_each;
 use super::scratch::{Kind, Scratch};
-use crate::import::{ImportCount, ImportReport, REMOVAL_CEILING_PERCENT};
 use crate::Result;
+use crate::import::{ImportCount, ImportReport, REMOVAL_CEILING_PERCENT};
 use model::PersonKey;
 
 /// Most removals that a report names, of each kind.
@@ -214,7 +214,8 @@ fn count(s: &Scratch, table: &str, changes: &str) -> Result<ImportCount> {
     let created = s.number(&format!("SELECT count(*) FROM {table} WHERE key > $new"))?;
     let updated = s.number(&format!("SELECT count(*) FROM {changes} WHERE NOT removed"))?;
     // Some change along with others without being named in a file.
-    let named = s.number(&format!("SELECT count(*) FROM {changes} x WHERE NOT removed AND EXISTS (SELECT 1 FROM {table} t WHERE t.key = x.key)"))?;
+    let named =
+        s.number(&format!("SELECT count(*) FROM {changes} x WHERE NOT removed AND EXISTS (SELECT 1 FROM {table} t WHERE t.key = x.key)"))?;
     let removed = s.number(&format!("SELECT count(*) FROM {changes} WHERE removed"))?;
     Ok(ImportCount { created, updated, unchanged: staged.saturating_sub(created + named), removed })
 }

@@ -23,8 +23,12 @@ pub(in crate::sqlite) const PEOPLE: Form = Form {
 pub(in crate::sqlite) const GROUPS: Form =
     Form { kind: Kind::Groups, columns: &["external_id", "name", "description"], needed: &["name"], told_by: &["name"] };
 /// Memberships.
-pub(in crate::sqlite) const MEMBERS: Form =
-    Form { kind: Kind::Members, columns: &["group", "member_type", "member"], needed: &["group", "member"], told_by: &["member", "member_type"] };
+pub(in crate::sqlite) const MEMBERS: Form = Form {
+    kind: Kind::Members,
+    columns: &["group", "member_type", "member"],
+    needed: &["group", "member"],
+    told_by: &["member", "member_type"],
+};
 /// Devices.
 pub(in crate::sqlite) const DEVICES: Form = Form {
     kind: Kind::Devices,
@@ -41,7 +45,16 @@ pub(in crate::sqlite) const DEVICES: Form = Form {
         "enrolled_by_upn",
     ],
     needed: &["name"],
-    told_by: &["owner_upn", "platform", "ownership", "enrolled", "app_installed", "notification_permission", "play_services", "enrolled_by_upn"],
+    told_by: &[
+        "owner_upn",
+        "platform",
+        "ownership",
+        "enrolled",
+        "app_installed",
+        "notification_permission",
+        "play_services",
+        "enrolled_by_upn",
+    ],
 };
 /// Registrations.
 pub(in crate::sqlite) const REGISTRATIONS: Form = Form {
@@ -89,7 +102,12 @@ pub(super) fn columns_of(record: &Record, file: (u32, &str), faults: &mut Faults
     let before = faults.count();
     for (place, name) in names.iter().enumerate() {
         if !form.columns.contains(name) {
-            faults.cell(file, line, name, format!("{name:?} is not a column of this kind of file; remove it. The columns are {}", form.columns.join(",")));
+            faults.cell(
+                file,
+                line,
+                name,
+                format!("{name:?} is not a column of this kind of file; remove it. The columns are {}", form.columns.join(",")),
+            );
         } else if names[..place].contains(name) {
             faults.cell(file, line, name, format!("the column {name:?} is there twice; keep one"));
         }

@@ -12,12 +12,13 @@ pub(super) fn objects(s: &mut Scratch) -> Result<()> {
         fill_external(s, "person")?;
         s.run_pieces(
             "person.row",
-            "UPDATE person SET display_name = coalesce(person.display_name, l.display_name), email = coalesce(person.email, l.email), \
-             locale = coalesce(person.locale, l.locale), timezone = coalesce(person.timezone, l.timezone), \
-             licenses = coalesce(person.licenses, l.licenses), phones = coalesce(person.phones, l.phones), active = coalesce(person.active, l.active), \
-             manager = CASE WHEN person.manager_upn IS NULL THEN l.manager END FROM live.person l \
-             WHERE person.row > ?1 AND person.row <= ?2 AND $seen(l) AND l.key = person.key AND (person.display_name IS NULL OR person.email IS NULL OR person.locale IS NULL \
-             OR person.timezone IS NULL OR person.licenses IS NULL OR person.phones IS NULL OR person.active IS NULL OR person.manager_upn IS NULL)",
+            "UPDATE person SET (display_name, email, locale, timezone, licenses, phones, active, manager) = (SELECT \
+             coalesce(person.display_name, l.display_name), coalesce(person.email, l.email), coalesce(person.locale, l.locale), \
+             coalesce(person.timezone, l.timezone), coalesce(person.licenses, l.licenses), coalesce(person.phones, l.phones), \
+             coalesce(person.active, l.active), CASE WHEN person.manager_upn IS NULL THEN l.manager END \
+             FROM live.person l WHERE $seen(l) AND l.key = person.key) \
+             WHERE row > ?1 AND row <= ?2 AND key IS NOT NULL AND (display_name IS NULL OR email IS NULL OR locale IS NULL \
+             OR timezone IS NULL OR licenses IS NULL OR phones IS NULL OR active IS NULL OR manager_upn IS NULL)",
         )?;
         s.run(
             "UPDATE person SET display_name = coalesce(display_name, upn), locale = coalesce(locale, 'en'), timezone = coalesce(timezone, 'UTC'), \
@@ -36,8 +37,8 @@ pub(super) fn objects(s: &mut Scratch) -> Result<()> {
         fill_external(s, "grp")?;
         s.run_pieces(
             "grp.row",
-            "UPDATE grp SET description = l.description FROM live.grp l WHERE grp.row > ?1 AND grp.row <= ?2 AND $seen(l) AND l.key = grp.key \
-             AND grp.description IS NULL",
+            "UPDATE grp SET description = (SELECT l.description FROM live.grp l WHERE $seen(l) AND l.key = grp.key) \
+             WHERE row > ?1 AND row <= ?2 AND key IS NOT NULL AND description IS NULL",
         )?;
         give_keys(s, "grp", "name")?;
         s.run("CREATE INDEX grp_name ON grp (name, key)")?;
@@ -60,8 +61,8 @@ pub(super) fn objects(s: &mut Scratch) -> Result<()> {
 /// The external id of a row without the column, or matched by our own id, is the live one.
 fn fill_external(s: &Scratch, table: &str) -> Result<()> {
     let fill = format!(
-        "UPDATE {table} SET external_id = l.external_id FROM live.{table} l WHERE {table}.row > ?1 AND {table}.row <= ?2 AND $seen(l) \
-         AND l.key = {table}.key AND ({table}.external_id IS NULL OR {table}.by = {BY_ID})"
+        "UPDATE {table} SET external_id = (SELECT l.external_id FROM live.{table} l WHERE $seen(l) AND l.key = {table}.key) \
+         WHERE row > ?1 AND row <= ?2 AND key IS NOT NULL AND (external_id IS NULL OR by = {BY_ID})"
     );
     s.run_pieces(&format!("{table}.row"), &fill)
 }
@@ -69,14 +70,13 @@ fn fill_external(s: &Scratch, table: &str) -> Result<()> {
 fn fill_devices(s: &mut Scratch) -> Result<()> {
     s.run_pieces(
         "device.row",
-        "UPDATE device SET platform = coalesce(device.platform, l.platform), ownership = coalesce(device.ownership, l.ownership), \
-         enrolled = coalesce(device.enrolled, l.enrolled), app_installed = coalesce(device.app_installed, l.app_installed), \
-         permission = coalesce(device.permission, l.permission), play_services = coalesce(device.play_services, l.play_services), \
-         owner = CASE WHEN device.owner_upn IS NULL THEN l.owner END, \
-         enrolled_by = CASE WHEN device.enrolled_by_upn IS NULL THEN l.enrolled_by END FROM live.device l \
-         WHERE device.row > ?1 AND device.row <= ?2 AND $seen(l) AND l.key = device.key \
-         AND (device.platform IS NULL OR device.ownership IS NULL OR device.enrolled IS NULL OR device.app_installed IS NULL \
-         OR device.permission IS NULL OR device.play_services IS NULL OR device.owner_upn IS NULL OR device.enrolled_by_upn IS NULL)",
+        "UPDATE device SET (platform, ownership, enrolled, app_installed, permission, play_services, owner, enrolled_by) = (SELECT \
+         coalesce(device.platform, l.platform), coalesce(device.ownership, l.ownership), coalesce(device.enrolled, l.enrolled), \
+         coalesce(device.app_installed, l.app_installed), coalesce(device.permission, l.permission), \
+         coalesce(device.play_services, l.play_services), CASE WHEN device.owner_upn IS NULL THEN l.owner END, \
+         CASE WHEN device.enrolled_by_upn IS NULL THEN l.enrolled_by END FROM live.device l WHERE $seen(l) AND l.key = device.key) \
+         WHERE row > ?1 AND row <= ?2 AND key IS NOT NULL AND (platform IS NULL OR ownership IS NULL OR enrolled IS NULL \
+         OR app_installed IS NULL OR permission IS NULL OR play_services IS NULL OR owner_upn IS NULL OR enrolled_by_upn IS NULL)",
     )?;
     // A platform that was given and is wrong is a fault already.
     if s.faults.count() == 0 {
@@ -128,7 +128,8 @@ fn fault_pairs(s: &mut Scratch, sql: &str, column: &str, what: &str) -> Result<(
     let names: Vec<String> = s.import.files.iter().map(|file| file.name.clone()).collect();
     fault_each(s, sql, column, |row| {
         let (file, line): (u32, u32) = (row.get(2)?, row.get(3)?);
-        let place = if file == row.get::<_, u32>(0)? { String::new() } else { format!("{}:", names.get(file as usize).map_or("", String::as_str)) };
+        let place =
+            if file == row.get::<_, u32>(0)? { String::new() } else { format!("{}:", names.get(file as usize).map_or("", String::as_str)) };
         Ok(format!("{what} line {place}{line}; keep one of them"))
     })
 }
@@ -158,7 +159,10 @@ fn same_names(s: &mut Scratch, table: &str) -> Result<()> {
     let names: Vec<String> = s.import.files.iter().map(|file| file.name.clone()).collect();
     fault_each(s, &sql, "name", |row| {
         let (file, line): (u32, u32) = (row.get(2)?, row.get(3)?);
-        Ok(format!("the name stands on line {line} of {} as well; give every row of this name an external_id", names.get(file as usize).map_or("", String::as_str)))
+        Ok(format!(
+            "the name stands on line {line} of {} as well; give every row of this name an external_id",
+            names.get(file as usize).map_or("", String::as_str)
+        ))
     })
 }
 

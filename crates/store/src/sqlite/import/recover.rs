@@ -2,9 +2,9 @@
 //! steps, so that the store answers meanwhile.
 
 use super::scratch;
-use crate::{Result, StoreError};
 use crate::sqlite::directory::versions::STILL;
 use crate::sqlite::{Sqlite, WriteLane};
+use crate::{Result, StoreError};
 use model::TenantKey;
 use rusqlite::{OptionalExtension, params};
 

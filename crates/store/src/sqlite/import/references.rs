@@ -127,7 +127,8 @@ fn registrations(s: &mut Scratch) -> Result<()> {
          WHERE $seen(l) AND l.key = r.key AND l.endpoint = r.endpoint AND l.p256dh = r.p256dh) ORDER BY r.row",
     );
     fault_each(s, &lacking, "auth", |_| {
-        Ok("the secret is missing; give the 16 bytes of the subscription in base64url, or remove the row: the browser subscribes anew".into())
+        Ok("the secret is missing; give the 16 bytes of the subscription in base64url, or remove the row: the browser subscribes anew"
+            .into())
     })
 }
 
@@ -147,7 +148,8 @@ fn members(s: &mut Scratch) -> Result<()> {
             "UPDATE member SET key = coalesce({external}, {name}) WHERE kind = {kind} AND key_name <> '' AND row > ?1 AND row <= ?2"
         );
         s.run_pieces("member.row", &update)?;
-        let sql = s.sql(&format!("SELECT file, line, key_name FROM member WHERE kind = {kind} AND key_name <> '' AND key IS NULL ORDER BY row"));
+        let sql =
+            s.sql(&format!("SELECT file, line, key_name FROM member WHERE kind = {kind} AND key_name <> '' AND key IS NULL ORDER BY row"));
         fault_each(s, &sql, "member", |row| Ok(no_such(word, &row.get::<_, String>(2)?)))?;
     }
     ambiguous(s, "member", "key", "key_name", "grp")?;

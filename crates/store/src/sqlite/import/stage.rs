@@ -8,8 +8,8 @@ use super::faults::Faults;
 use super::header::{Columns, columns_of};
 use super::records::{Broken, Record, Records};
 use super::scratch::{Kind, Scratch};
-use crate::sqlite::columns::to_json;
 use crate::Result;
+use crate::sqlite::columns::to_json;
 use model::directory::{
     Environment, LIST_LENGTH, MemberKind, NotificationPermission, Ownership, Platform, Service, check_email, check_locale, check_name,
     check_phone, check_time_zone, check_token, check_upn,
@@ -190,7 +190,12 @@ impl Staging<'_> {
         let line = record.line;
         if record.len() != self.columns.width {
             let (fields, width) = (record.len(), self.columns.width);
-            self.faults.cell(self.file, line, "", format!("the row has {fields} cells and the first line {width}; put text with commas into quotes"));
+            self.faults.cell(
+                self.file,
+                line,
+                "",
+                format!("the row has {fields} cells and the first line {width}; put text with commas into quotes"),
+            );
             return Ok(());
         }
         let mut cells = Cells { line, texts: Vec::with_capacity(self.columns.places.len()) };
@@ -200,7 +205,12 @@ impl Staging<'_> {
                 continue;
             };
             let Ok(text) = std::str::from_utf8(bytes) else {
-                self.faults.cell(self.file, line, self.columns.form.columns[column], "the cell is not UTF-8; save the file as CSV in UTF-8");
+                self.faults.cell(
+                    self.file,
+                    line,
+                    self.columns.form.columns[column],
+                    "the cell is not UTF-8; save the file as CSV in UTF-8",
+                );
                 return Ok(());
             };
             cells.texts.push(Some(text));
@@ -387,9 +397,7 @@ impl Staging<'_> {
         let external = self.optional(cells, 0, "", check_name);
         let name = self.needed(cells, 1, check_name);
         let description = self.optional(cells, 2, "", |text| match text.chars().count() {
-            chars if chars > DESCRIPTION_CHARS => {
-                Err(format!("the value has {chars} characters; at most {DESCRIPTION_CHARS} are allowed"))
-            }
+            chars if chars > DESCRIPTION_CHARS => Err(format!("the value has {chars} characters; at most {DESCRIPTION_CHARS} are allowed")),
             _ => Ok(()),
         });
         let live = self.live.clone();
@@ -454,7 +462,9 @@ impl Staging<'_> {
             None => Some(MemberKind::User),
         };
         self.c
-            .prepare_cached("INSERT INTO member (file, line, grp_name, grp_id, kind, key_name, key_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+            .prepare_cached(
+                "INSERT INTO member (file, line, grp_name, grp_id, kind, key_name, key_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
             .execute(params![self.file.0, cells.line, group, id_in(group), kind.map(MemberKind::number), member, id_in(member)])?;
         Ok(())
     }
@@ -502,7 +512,11 @@ impl Staging<'_> {
     /// Checks what a service needs to reach the device. Whether a Web Push secret may be left out is known later.
     fn address(&mut self, cells: &Cells<'_>, service: Service) {
         let (token, endpoint, p256dh, auth) = (cells.text(4), cells.text(5), cells.text(6), cells.text(7));
-        let url = |text: &str| (text.starts_with("https://") || text.starts_with("http://")) && text.len() <= ENDPOINT_BYTES && check_token(service, text).is_ok();
+        let url = |text: &str| {
+            (text.starts_with("https://") || text.starts_with("http://"))
+                && text.len() <= ENDPOINT_BYTES
+                && check_token(service, text).is_ok()
+        };
         match service {
             Service::Apns | Service::Fcm => {
                 if let Err(message) = check_token(service, token) {

@@ -1,8 +1,8 @@
 //! What the contract's stories cannot show: crashes between two steps, and edits in the middle of an import.
 
 use super::*;
-use crate::{Directory, FactsDepth, ImportFile, ImportMode, Ledger, NewToken, PersonFields, PersonFilter, StoreError, TokenUse};
 use crate::{DeviceFilter, RegistrationFields};
+use crate::{Directory, FactsDepth, ImportFile, ImportMode, Ledger, NewToken, PersonFields, PersonFilter, StoreError, TokenUse};
 use model::directory::{Environment, Member, MemberKind, RegistrationState, Service};
 use model::{Clock, DeviceKey, GroupKey, PersonKey, Timestamp};
 use uuid::Uuid;
@@ -190,7 +190,10 @@ async fn an_edit_of_what_an_import_is_about_to_change_is_refused() {
         p256dh: String::new(),
         auth: vec![],
     };
-    assert!(pending(store.put_registration(tenant, phone, Uuid::from_u128(8), registration, None).await.map(drop)), "its device is about to move");
+    assert!(
+        pending(store.put_registration(tenant, phone, Uuid::from_u128(8), registration, None).await.map(drop)),
+        "its device is about to move"
+    );
     // What the import does not touch can be edited, and outlives it.
     let eve = PersonFields { upn: "eve@example.org".into(), display_name: "Eve".into(), ..PersonFields::default() };
     let eve = store.create_person(tenant, Uuid::from_u128(7), eve, None).await.expect("a person").key;
@@ -236,7 +239,8 @@ async fn whoever_stops_waiting_stops_the_import() {
     let folder = Folder::new();
     let (store, tenant) = begun(&folder).await;
     let before = picture(&store, tenant).await;
-    let people: String = std::iter::once("external_id,upn\n".to_owned()).chain((0..20_000).map(|n| format!("X{n},x{n}@example.org\n"))).collect();
+    let people: String =
+        std::iter::once("external_id,upn\n".to_owned()).chain((0..20_000).map(|n| format!("X{n},x{n}@example.org\n"))).collect();
     let import = folder.import(&[("people.csv", &people)]);
     let progress = import.progress.clone();
     let waiting = tokio::spawn({
