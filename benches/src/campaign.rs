@@ -59,6 +59,8 @@ pub struct Ran {
     pub accept_ms: f64,
     /// From the written request to the first push at the sink.
     pub first_push_ms: f64,
+    /// From the written request to the last push at the sink.
+    pub last_push_ms: f64,
     /// Processor time of the server.
     pub cpu_ms: f64,
     /// Most resident memory of the server meanwhile.
@@ -134,6 +136,7 @@ pub fn run(server: &mut Server, sink: &mut Sink, devices: u32, latency_ms: u64) 
         seconds: since(done_micros),
         accept_ms: since(accepted.read_micros) * 1e3,
         first_push_ms: since(stats.first_micros) * 1e3,
+        last_push_ms: since(stats.last_micros) * 1e3,
         cpu_ms,
         peak_mib,
     })

@@ -20,7 +20,7 @@ pub use api::{Api, Reply};
 pub use app::{App, Frame, Heard, Stream};
 pub use folder::{Folder, free_port};
 pub use org::{DeviceRow, Org, PersonRow, token_of};
-pub use program::{Said, carillon, run};
+pub use program::{Said, build, carillon, run};
 pub use server::Server;
 pub use stage::{Scene, Stage};
 

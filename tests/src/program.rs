@@ -13,20 +13,23 @@ pub fn carillon() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| match std::env::var_os("CARILLON_BIN") {
         Some(path) => path.into(),
-        None => build(),
+        None => build("carillon", "carillon"),
     })
 }
 
-/// Built in the profile in which the stories were built themselves.
-fn build() -> PathBuf {
+/// A binary of this workspace, built in the profile in which the stories were built themselves.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn build(package: &str, binary: &str) -> PathBuf {
     let release = std::env::current_exe().is_ok_and(|exe| exe.components().any(|part| part.as_os_str() == "release"));
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "-p", "carillon", "--bin", "carillon", "--message-format=json"]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "-p", package, "--bin", binary, "--message-format=json"]);
     if release {
         cargo.arg("--release");
     }
     let output = cargo.stderr(Stdio::inherit()).output().expect("cargo, which built the stories, is there");
-    assert!(output.status.success(), "the binary under test cannot be built");
+    assert!(output.status.success(), "{binary} cannot be built");
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut built = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from));

@@ -43,13 +43,14 @@ fn rounds(bench: &mut Bench, people: u32, count: usize, with_limit: bool) -> Res
         std::thread::sleep(REST);
         let ran = campaign::run(&mut server, &mut bench.sink, people, 0)?;
         eprintln!(
-            "   round {round}: {people} devices in {:.3} s = {:.0}/s, CPU {:.2} ms/1k, peak {:.1} MiB, accepted after {:.1} ms, first push after {:.1} ms",
+            "   round {round}: {people} devices in {:.3} s = {:.0}/s, CPU {:.2} ms/1k, peak {:.1} MiB, accepted after {:.1} ms, pushes from {:.1} to {:.0} ms",
             ran.seconds,
             ran.rate(),
             ran.cpu_per_thousand(),
             ran.peak_mib,
             ran.accept_ms,
             ran.first_push_ms,
+            ran.last_push_ms,
         );
         rounds.runs.push(ran);
     }

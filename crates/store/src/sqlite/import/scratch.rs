@@ -154,12 +154,7 @@ impl Scratch {
     /// Also when the import was told to stop.
     pub fn run(&self, template: &str) -> Result<usize> {
         self.go_on()?;
-        let t = std::time::Instant::now();
-        let n = self.c.execute(&self.sql(template), [])?;
-        if t.elapsed().as_millis() > 100 {
-            eprintln!("RUN {:?} {}", t.elapsed(), &template[..template.len().min(110)]);
-        }
-        Ok(n)
+        Ok(self.c.execute(&self.sql(template), [])?)
     }
 
     /// Runs a statement that looks at the live directory, piece by piece, so that no look lasts: a long one would keep the
@@ -176,11 +171,7 @@ impl Scratch {
         let mut from = 0;
         while from < last.unwrap_or(0) {
             self.go_on()?;
-            let t = std::time::Instant::now();
             statement.execute([from, from + PIECE])?;
-            if t.elapsed().as_millis() > 100 {
-                eprintln!("PIECE {:?} {}", t.elapsed(), &template[..template.len().min(160)]);
-            }
             from += PIECE;
         }
         Ok(())

@@ -525,10 +525,10 @@ impl Staging<'_> {
             }
             // The channel URL of WNS may stand in either column.
             Service::Wns => {
-                if !token.is_empty() || endpoint.is_empty() {
-                    if let Err(message) = check_token(service, token) {
-                        self.fault(cells, 4, message);
-                    }
+                if (!token.is_empty() || endpoint.is_empty())
+                    && let Err(message) = check_token(service, token)
+                {
+                    self.fault(cells, 4, message);
                 }
             }
             Service::WebPush => {
