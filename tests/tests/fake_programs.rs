@@ -68,7 +68,9 @@ async fn a_server_runs_on_what_the_fakes_print_and_their_pages_show_what_arrived
 
     // Their behaviour is changed through the page.
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client without TLS");
-    let told = client.post(format!("{}/_fake/mode", apple.control)).json(&json!({"mode": "refuse", "status": 503, "reason": "ServiceUnavailable"}));
+    let told = client
+        .post(format!("{}/_fake/mode", apple.control))
+        .json(&json!({"mode": "refuse", "status": 503, "reason": "ServiceUnavailable"}));
     assert!(told.send().await.expect("the page answers").status().is_success());
     let held = api.tell("two", "Later").await;
     eventually("the push to wait", SOON, async || when(api.notification(&held).await["counts"]["held"] == 1)).await;
