@@ -63,6 +63,8 @@ pub struct Ran {
     pub last_push_ms: f64,
     /// Processor time of the server.
     pub cpu_ms: f64,
+    /// Processor time of the sink.
+    pub sink_cpu_ms: f64,
     /// Most resident memory of the server meanwhile.
     pub peak_mib: f64,
 }
@@ -76,6 +78,11 @@ impl Ran {
     /// Processor milliseconds for a thousand deliveries.
     pub fn cpu_per_thousand(&self) -> f64 {
         self.cpu_ms * 1000.0 / f64::from(self.devices)
+    }
+
+    /// The same of the sink.
+    pub fn sink_cpu_per_thousand(&self) -> f64 {
+        self.sink_cpu_ms * 1000.0 / f64::from(self.devices)
     }
 
     /// Microseconds for a delivery.
@@ -122,10 +129,11 @@ pub fn run(server: &mut Server, sink: &mut Sink, devices: u32, latency_ms: u64) 
     let text = Text::campaign();
     sink.expect(&Expected { devices, texts: vec![text.pair()], latency_ms, ..Expected::default() })?;
     server.process.forget_peak()?;
-    let before = server.process.cpu_ms()?;
+    let (before, sink_before) = (server.process.cpu_ms()?, sink.cpu_ms()?);
     let accepted = send_to_all(&mut server.api, &text)?;
     let done_micros = until_done(&mut server.api, &accepted, devices)?;
     let cpu_ms = server.process.cpu_ms()? - before;
+    let sink_cpu_ms = sink.cpu_ms()? - sink_before;
     let peak_mib = server.process.peak_mib()?;
     let stats = sink.stats()?;
     all_reached(&stats, devices)?;
@@ -138,6 +146,7 @@ pub fn run(server: &mut Server, sink: &mut Sink, devices: u32, latency_ms: u64) 
         first_push_ms: since(stats.first_micros) * 1e3,
         last_push_ms: since(stats.last_micros) * 1e3,
         cpu_ms,
+        sink_cpu_ms,
         peak_mib,
     })
 }

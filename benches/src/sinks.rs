@@ -22,7 +22,7 @@ pub struct Sink {
     pub ca_file: PathBuf,
     /// The signing key that it takes.
     pub key_file: PathBuf,
-    _process: Process,
+    process: Process,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +51,7 @@ impl Sink {
             token: announced.token,
             ca_file: folder.join("ca.pem"),
             key_file: folder.join("key.p8"),
-            _process: process,
+            process,
         })
     }
 
@@ -69,6 +69,14 @@ impl Sink {
     /// When the sink is gone.
     pub fn mark(&mut self) -> Result<()> {
         self.control.post("/mark", &json!({})).map(drop)
+    }
+
+    /// Processor time that the sink has used, in milliseconds.
+    ///
+    /// # Errors
+    /// When the sink is gone.
+    pub fn cpu_ms(&self) -> Result<f64> {
+        self.process.cpu_ms()
     }
 
     /// What arrived.

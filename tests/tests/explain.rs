@@ -104,6 +104,18 @@ async fn told(stage: &Stage, event: &str, person: &str, expected: &[(&str, &str,
     last
 }
 
+/// The attempt is told in the provider's own words, and the address masked.
+async fn attempts_are_told(stage: &Stage, event: &str) {
+    let gone = told(stage, event, "gone", &[]).await;
+    let row = gone["decisions"].as_array().expect("decisions").iter().find(|d| d["channel"] == "apns").expect("the push");
+    let attempt = &row["delivery"]["attempts"][0];
+    assert_eq!((&attempt["number"], &attempt["code"], &attempt["status"]), (&json!(1), &json!("Unregistered"), &json!(410)), "{row}");
+    assert_eq!(row["delivery"]["state"], "gone");
+    assert_eq!(row["device"]["name"], "gone-phone");
+    let address = row["address"].as_str().expect("a masked address");
+    assert!(address.ends_with('…') && address.len() < 16 && !address.contains(&token_of("gone-phone")), "{address}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_reason_is_explained_for_the_person_whom_it_concerns() {
     let stage = Stage::open().await;
@@ -159,14 +171,7 @@ async fn every_reason_is_explained_for_the_person_whom_it_concerns() {
     assert_eq!((&outside["inAudience"], outside["decisions"].as_array().map(Vec::len)), (&json!(false), Some(1)), "{outside}");
     assert!(outside["decisions"][0]["channel"].is_null());
 
-    let gone = told(&stage, &event, "gone", &[]).await;
-    let row = gone["decisions"].as_array().expect("decisions").iter().find(|d| d["channel"] == "apns").expect("the push");
-    let attempt = &row["delivery"]["attempts"][0];
-    assert_eq!((&attempt["number"], &attempt["code"], &attempt["status"]), (&json!(1), &json!("Unregistered"), &json!(410)), "{row}");
-    assert_eq!(row["delivery"]["state"], "gone");
-    assert_eq!(row["device"]["name"], "gone-phone");
-    let address = row["address"].as_str().expect("a masked address");
-    assert!(address.ends_with('…') && address.len() < 16 && !address.contains(&token_of("gone-phone")), "{address}");
+    attempts_are_told(&stage, &event).await;
     let watched = told(&stage, &event, "watcher", &[]).await;
     assert!(watched["decisions"].to_string().contains("\"received\""), "receipts are told: {watched}");
 

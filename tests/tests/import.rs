@@ -201,10 +201,12 @@ async fn an_export_imports_back_unchanged_here_and_makes_the_same_directory_else
 async fn only_who_may_change_the_directory_imports_and_a_big_one_leaves_the_server_answering() {
     let stage = Stage::open().await;
     let reader = stage.api.with_token(&stage.api.token("reader").await);
+    let mut few = Org::new();
+    few.crowd("crowd", 5);
+    assert_eq!(few.try_import(&reader, "").await.problem(403), "forbidden");
+    assert_eq!(few.try_import(&stage.api.with_token("stranger"), "").await.status, 401);
     let mut org = Org::new();
     org.crowd("crowd", 5_000);
-    assert_eq!(org.try_import(&reader, "").await.problem(403), "forbidden");
-    assert_eq!(org.try_import(&stage.api.with_token("stranger"), "").await.status, 401);
     let files = written(&stage, "big", &org);
     let mut args = vec!["import", "--json"];
     args.extend(files.iter().map(String::as_str));

@@ -43,10 +43,11 @@ fn rounds(bench: &mut Bench, people: u32, count: usize, with_limit: bool) -> Res
         std::thread::sleep(REST);
         let ran = campaign::run(&mut server, &mut bench.sink, people, 0)?;
         eprintln!(
-            "   round {round}: {people} devices in {:.3} s = {:.0}/s, CPU {:.2} ms/1k, peak {:.1} MiB, accepted after {:.1} ms, pushes from {:.1} to {:.0} ms",
+            "   round {round}: {people} devices in {:.3} s = {:.0}/s, CPU {:.2} ms/1k (sink {:.2}), peak {:.1} MiB, accepted after {:.1} ms, pushes from {:.1} to {:.0} ms",
             ran.seconds,
             ran.rate(),
             ran.cpu_per_thousand(),
+            ran.sink_cpu_per_thousand(),
             ran.peak_mib,
             ran.accept_ms,
             ran.first_push_ms,
@@ -118,6 +119,8 @@ fn rate_and_cpu(rounds: &Rounds, people: u32) -> Vec<Measure> {
     measures.push(ask("1", format!("APNs deliveries, {label} devices"), "/s").median(&rounds.each(Ran::rate)));
     let cpu = ask("2", format!("CPU for 1,000 deliveries, {label} devices"), "ms").at_most(15.0, 8.0);
     measures.push(cpu.median(&rounds.each(Ran::cpu_per_thousand)));
+    let sink = ask("2", format!("the sink's own CPU for 1,000, {label} devices (a busy machine shows here too)"), "ms");
+    measures.push(sink.median(&rounds.each(Ran::sink_cpu_per_thousand)));
     measures
 }
 

@@ -29,7 +29,8 @@ const FAULT_PAUSE: Duration = Duration::from_secs(30);
 /// Starts a channel's loops.
 pub(crate) fn start(engine: &Engine, channel: Arc<dyn Channel>) {
     for (lane, at_once) in [(Lane::Urgent, URGENT_AT_ONCE), (Lane::Bulk, BULK_AT_ONCE)] {
-        engine.inner.tasks.spawn(lane_loop(engine.clone(), channel.clone(), lane, at_once));
+        let inner = &engine.inner;
+        inner.tasks.spawn_on(lane_loop(engine.clone(), channel.clone(), lane, at_once), &inner.sending);
     }
 }
 
@@ -38,7 +39,8 @@ pub(crate) fn carry_now(engine: &Engine, claims: Vec<Claim>) {
     for claim in claims {
         match engine.inner.channels.iter().find(|c| c.kind() == claim.channel) {
             Some(channel) => {
-                engine.inner.tasks.spawn(carry::segment(engine.clone(), channel.clone(), claim));
+                let carrying = carry::segment(engine.clone(), channel.clone(), claim);
+                engine.inner.tasks.spawn_on(carrying, &engine.inner.sending);
             }
             None => tracing::warn!(channel = %claim.channel, "a segment of a channel that is not set up"),
         }
@@ -81,10 +83,11 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
         for claim in claims {
             let permit = permits.take().or_else(|| room.clone().try_acquire_owned().ok());
             let carrying = carry::segment(engine.clone(), channel.clone(), claim);
-            inner.tasks.spawn(async move {
+            let carried = async move {
                 carrying.await;
                 drop(permit);
-            });
+            };
+            inner.tasks.spawn_on(carried, &inner.sending);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use model::source::Words;
-use model::text::shorten;
 use serde_json::{Value, json};
 
 /// Apple's limit for alerts, in bytes.
@@ -45,7 +44,8 @@ fn fit(text: &str, most: usize) -> String {
         }
         escaped += escaped_bytes(c);
         if escaped > most {
-            return if most < MARK_BYTES { String::new() } else { shorten(text, kept + MARK_BYTES) };
+            // Cut here and not by bytes of the text: what is left of it may be short and yet long once escaped.
+            return if most < MARK_BYTES { String::new() } else { format!("{}…", text[..kept].trim_end()) };
         }
     }
     text.to_owned()

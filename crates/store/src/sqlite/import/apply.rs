@@ -7,7 +7,7 @@ use crate::sqlite::{Sqlite, WriteLane};
 use crate::{Result, StoreError};
 use model::TenantKey;
 use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode, Statement};
+use rusqlite::{CachedStatement, Connection, ErrorCode, Statement};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -33,6 +33,9 @@ const IN_FLIGHT: usize = 2;
 /// was written is taken back when one row fails.
 struct Step {
     read: &'static str,
+    /// Answers a row, for the same parameters, if the row may be written. Apart from the writing statement, which would
+    /// collect its own rows in a temporary table first.
+    guard: Option<&'static str>,
     write: &'static str,
     /// Whether the reading statement looks at the live directory: it is asked page by page then, so that no look lasts. Its
     /// first column is a number that grows, asked for behind ?1 and up to ?2 rows, and is not written.
@@ -44,24 +47,28 @@ struct Step {
 const ENDS: [Step; 5] = [
     Step {
         read: "SELECT key, version FROM person_change ORDER BY key",
+        guard: None,
         write: "UPDATE OR FAIL person SET until = ?2 WHERE tenant = ?1 AND key = ?4 AND until = 9223372036854775807 AND version = ?5",
         paged: false,
         id: None,
     },
     Step {
         read: "SELECT key, version FROM grp_change ORDER BY key",
+        guard: None,
         write: "UPDATE OR FAIL grp SET until = ?2 WHERE tenant = ?1 AND key = ?4 AND until = 9223372036854775807 AND version = ?5",
         paged: false,
         id: None,
     },
     Step {
         read: "SELECT old_owner, key, version FROM device_change ORDER BY old_owner, key",
+        guard: None,
         write: "UPDATE OR FAIL device SET until = ?2 WHERE tenant = ?1 AND owner = ?4 AND key = ?5 AND until = 9223372036854775807 AND version = ?6",
         paged: false,
         id: None,
     },
     Step {
         read: "SELECT old_owner, device, key, version FROM registration_change ORDER BY old_owner, device, key",
+        guard: None,
         write: "UPDATE OR FAIL registration SET until = ?2 WHERE tenant = ?1 AND owner = ?4 AND device = ?5 AND key = ?6 AND until = 9223372036854775807 \
                 AND version = ?7",
         paged: false,
@@ -69,6 +76,7 @@ const ENDS: [Step; 5] = [
     },
     Step {
         read: "SELECT grp, kind, key FROM member_end ORDER BY grp, kind, key",
+        guard: None,
         write: "UPDATE OR FAIL member SET until = ?2 WHERE tenant = ?1 AND grp = ?4 AND kind = ?5 AND key = ?6 AND until = 9223372036854775807",
         paged: false,
         id: None,
@@ -82,6 +90,7 @@ const BEGINNINGS: [Step; 7] = [
                nullif(p.external_id, ''), p.upn, p.display_name, p.licenses, $real(person:p.manager), p.phones \
                FROM person p INDEXED BY person_key LEFT JOIN live.person l ON $seen(l) AND l.key = p.key WHERE p.key > ?1 \
                AND (p.key > $new OR EXISTS (SELECT 1 FROM person_change x WHERE x.key = p.key)) ORDER BY p.key LIMIT ?2",
+        guard: None,
         write: "INSERT OR FAIL INTO person (tenant, since, until, key, version, active, locale, email, quiet_hours, timezone, id, external_id, upn, \
                 display_name, licenses, manager, phones) \
                 VALUES (?1, ?2, 9223372036854775807, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
@@ -92,6 +101,7 @@ const BEGINNINGS: [Step; 7] = [
         read: "SELECT g.key, $real(grp:g.key), coalesce(l.version, 0) + 1, l.id, nullif(g.external_id, ''), g.name, coalesce(g.description, '') \
                FROM grp g INDEXED BY grp_key LEFT JOIN live.grp l ON $seen(l) AND l.key = g.key WHERE g.key > ?1 \
                AND (g.key > $new OR EXISTS (SELECT 1 FROM grp_change x WHERE x.key = g.key)) ORDER BY g.key LIMIT ?2",
+        guard: None,
         write: "INSERT OR FAIL INTO grp (tenant, since, until, key, version, id, external_id, name, description) \
                 VALUES (?1, ?2, 9223372036854775807, ?4, ?5, ?6, ?7, ?8, ?9)",
         paged: true,
@@ -106,6 +116,7 @@ const BEGINNINGS: [Step; 7] = [
                l.last_seen, l.id, nullif(d.external_id, ''), d.name \
                FROM device d INDEXED BY device_key LEFT JOIN live.device l ON $seen(l) AND l.key = d.key WHERE d.key > ?1 \
                AND (d.key > $new OR EXISTS (SELECT 1 FROM device_change x WHERE x.key = d.key)) ORDER BY d.key LIMIT ?2",
+        guard: Some(OWNER_STAYS),
         write: NEW_DEVICE,
         paged: true,
         id: Some(14),
@@ -116,6 +127,7 @@ const BEGINNINGS: [Step; 7] = [
                l.push_enabled, l.enrolled_source, l.enrolled_at, l.last_seen, l.id, l.external_id, l.name FROM device_change x \
                CROSS JOIN live.device l ON $seen(l) AND l.key = x.key WHERE x.key > ?1 AND NOT x.removed \
                AND NOT EXISTS (SELECT 1 FROM device d WHERE d.key = x.key) ORDER BY x.key LIMIT ?2",
+        guard: Some(OWNER_STAYS),
         write: NEW_DEVICE,
         paged: true,
         id: None,
@@ -124,6 +136,7 @@ const BEGINNINGS: [Step; 7] = [
         read: "SELECT r.key, $real(person:r.owner), $real(device:r.device), $real(registration:r.key), 1, r.service, CASE WHEN $inactive(r.owner) THEN 2 ELSE 1 END, \
                -1, r.environment, r.app, r.token, r.endpoint, r.p256dh, r.auth, NULL, CASE WHEN $inactive(r.owner) THEN 'person_inactive' END \
                FROM registration r INDEXED BY registration_key WHERE r.key > max(?1, $new) ORDER BY r.key LIMIT ?2",
+        guard: Some(DEVICE_STAYS),
         write: NEW_REGISTRATION,
         paged: true,
         id: Some(13),
@@ -138,6 +151,7 @@ const BEGINNINGS: [Step; 7] = [
                     WHEN r.row IS NULL THEN x.retired END \
                FROM registration_change x CROSS JOIN live.registration l ON $seen(l) AND l.owner = x.old_owner AND l.device = x.device AND l.key = x.key \
                LEFT JOIN registration r ON r.row = x.row WHERE x.key > ?1 AND NOT x.removed ORDER BY x.key LIMIT ?2",
+        guard: Some(DEVICE_STAYS),
         write: NEW_REGISTRATION,
         paged: true,
         id: None,
@@ -145,50 +159,70 @@ const BEGINNINGS: [Step; 7] = [
     Step {
         read: "SELECT $real(grp:m.grp), m.kind, CASE m.kind WHEN 1 THEN $real(person:m.key) WHEN 2 THEN $real(grp:m.key) ELSE $real(device:m.key) END \
                FROM member m WHERE m.held = 0 ORDER BY m.grp, m.kind, m.key",
-        // Nothing is written, and so the import stops, when one of the two was removed meanwhile or the membership is there already.
-        write: "INSERT OR FAIL INTO member (tenant, since, until, grp, kind, key) SELECT ?1, ?2, 9223372036854775807, ?4, ?5, ?6 \
-                WHERE EXISTS (SELECT 1 FROM grp WHERE tenant = ?1 AND key = ?4 AND until = 9223372036854775807) \
-                AND CASE ?5 WHEN 1 THEN EXISTS (SELECT 1 FROM person WHERE tenant = ?1 AND key = ?6 AND until = 9223372036854775807) \
-                WHEN 2 THEN EXISTS (SELECT 1 FROM grp WHERE tenant = ?1 AND key = ?6 AND until = 9223372036854775807) \
-                ELSE EXISTS (SELECT 1 FROM device WHERE tenant = ?1 AND key = ?6 AND until = 9223372036854775807) END \
-                AND NOT EXISTS (SELECT 1 FROM member WHERE tenant = ?1 AND grp = ?4 AND kind = ?5 AND key = ?6 AND until = 9223372036854775807)",
+        // The import stops when one of the two was removed meanwhile, or the membership is there already.
+        guard: Some(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM grp WHERE tenant = ?1 AND key = ?4 AND until = 9223372036854775807) \
+             AND CASE ?5 WHEN 1 THEN EXISTS (SELECT 1 FROM person WHERE tenant = ?1 AND key = ?6 AND until = 9223372036854775807) \
+             WHEN 2 THEN EXISTS (SELECT 1 FROM grp WHERE tenant = ?1 AND key = ?6 AND until = 9223372036854775807) \
+             ELSE EXISTS (SELECT 1 FROM device WHERE tenant = ?1 AND key = ?6 AND until = 9223372036854775807) END \
+             AND NOT EXISTS (SELECT 1 FROM member WHERE tenant = ?1 AND grp = ?4 AND kind = ?5 AND key = ?6 AND until = 9223372036854775807)",
+        ),
+        write: "INSERT OR FAIL INTO member (tenant, since, until, grp, kind, key) VALUES (?1, ?2, 9223372036854775807, ?4, ?5, ?6)",
         paged: false,
         id: None,
     },
 ];
 
-/// Only while the owner is there.
-const NEW_DEVICE: &str = "INSERT OR FAIL INTO device (tenant, since, until, owner, key, version, platform, ownership, enrolled, enrolled_by, app_installed, \
-    permission, play_services, push_enabled, enrolled_source, enrolled_at, last_seen, id, external_id, name) \
-    SELECT ?1, ?2, 9223372036854775807, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, CASE ?16 WHEN -1 THEN ?3 ELSE ?16 END, ?17, ?18, ?19, ?20 \
-    WHERE ?4 = 0 OR EXISTS (SELECT 1 FROM person WHERE tenant = ?1 AND key = ?4 AND until = 9223372036854775807)";
+const NEW_DEVICE: &str = "INSERT OR FAIL INTO device (tenant, since, until, owner, key, version, platform, ownership, enrolled, enrolled_by, \
+    app_installed, permission, play_services, push_enabled, enrolled_source, enrolled_at, last_seen, id, external_id, name) \
+    VALUES (?1, ?2, 9223372036854775807, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, CASE ?16 WHEN -1 THEN ?3 ELSE ?16 END, ?17, ?18, ?19, ?20)";
 
-/// Only while the device is there with this owner, and the place is free.
+/// Only while the owner is there.
+const OWNER_STAYS: &str =
+    "SELECT 1 WHERE ?4 = 0 OR EXISTS (SELECT 1 FROM person WHERE tenant = ?1 AND key = ?4 AND until = 9223372036854775807)";
+
 const NEW_REGISTRATION: &str = "INSERT OR FAIL INTO registration (tenant, since, until, owner, device, key, version, service, state, registered_at, \
     environment, app, token, endpoint, p256dh, auth, id, retired_code) \
-    SELECT ?1, ?2, 9223372036854775807, ?4, ?5, ?6, ?7, ?8, ?9, CASE ?10 WHEN -1 THEN ?3 ELSE ?10 END, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18 \
-    WHERE EXISTS (SELECT 1 FROM device WHERE tenant = ?1 AND owner = ?4 AND key = ?5 AND until = 9223372036854775807) \
+    VALUES (?1, ?2, 9223372036854775807, ?4, ?5, ?6, ?7, ?8, ?9, CASE ?10 WHEN -1 THEN ?3 ELSE ?10 END, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+
+/// Only while the device is there with this owner, and the place is free.
+const DEVICE_STAYS: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM device WHERE tenant = ?1 AND owner = ?4 AND key = ?5 AND until = 9223372036854775807) \
     AND NOT EXISTS (SELECT 1 FROM registration r WHERE r.tenant = ?1 AND r.owner = ?4 AND r.device = ?5 AND r.until = 9223372036854775807 \
     AND r.service = ?8 AND r.environment = ?11 AND r.app = ?12)";
 
 /// What nobody sees any more after the switch. Here the second parameter is the generation that is visible then.
 const DEAD: [Step; 5] = [
-    Step { read: ENDS[0].read, write: "DELETE FROM person WHERE tenant = ?1 AND key = ?4 AND until = ?2", paged: false, id: None },
-    Step { read: ENDS[1].read, write: "DELETE FROM grp WHERE tenant = ?1 AND key = ?4 AND until = ?2", paged: false, id: None },
+    Step {
+        read: ENDS[0].read,
+        guard: None,
+        write: "DELETE FROM person WHERE tenant = ?1 AND key = ?4 AND until = ?2",
+        paged: false,
+        id: None,
+    },
+    Step {
+        read: ENDS[1].read,
+        guard: None,
+        write: "DELETE FROM grp WHERE tenant = ?1 AND key = ?4 AND until = ?2",
+        paged: false,
+        id: None,
+    },
     Step {
         read: ENDS[2].read,
+        guard: None,
         write: "DELETE FROM device WHERE tenant = ?1 AND owner = ?4 AND key = ?5 AND until = ?2",
         paged: false,
         id: None,
     },
     Step {
         read: ENDS[3].read,
+        guard: None,
         write: "DELETE FROM registration WHERE tenant = ?1 AND owner = ?4 AND device = ?5 AND key = ?6 AND until = ?2",
         paged: false,
         id: None,
     },
     Step {
         read: ENDS[4].read,
+        guard: None,
         write: "DELETE FROM member WHERE tenant = ?1 AND grp = ?4 AND kind = ?5 AND key = ?6 AND until = ?2",
         paged: false,
         id: None,
@@ -200,12 +234,14 @@ const SHUT_OUT: [Step; 3] = [
     Step {
         read: "SELECT key FROM person_change WHERE deactivated OR removed ORDER BY key",
         // Also by the versions that nobody sees any more: they tell whose the device was.
+        guard: None,
         write: "UPDATE token SET revoked_at = ?3 WHERE revoked_at IS NULL AND device IN (SELECT key FROM device WHERE tenant = ?1 AND owner = ?4)",
         paged: false,
         id: None,
     },
     Step {
         read: "SELECT key FROM device_change WHERE removed ORDER BY key",
+        guard: None,
         write: "UPDATE token SET revoked_at = ?3 WHERE revoked_at IS NULL AND device = ?4 AND tenant = ?1",
         paged: false,
         id: None,
@@ -213,6 +249,7 @@ const SHUT_OUT: [Step; 3] = [
     Step {
         read: "SELECT k.hash FROM live.code k WHERE k.tenant = $tenant AND k.used_at IS NULL \
                AND EXISTS (SELECT 1 FROM person_change x WHERE x.key = k.person AND (x.deactivated OR x.removed))",
+        guard: None,
         write: "UPDATE code SET used_at = ?3 WHERE tenant = ?1 AND hash = ?4",
         paged: false,
         id: None,
@@ -341,6 +378,7 @@ pub(super) async fn clean(store: &Sqlite, scratch: Scratch) -> Result<Scratch> {
 
 /// Rows on their way from the scratch file to the writer.
 struct Chunk {
+    guard: Option<&'static str>,
     write: &'static str,
     width: usize,
     values: Vec<Value>,
@@ -367,28 +405,36 @@ async fn walk(
         Ok(scratch)
     });
     let mut waiting = VecDeque::new();
-    loop {
+    let mut end = Ok(());
+    while end.is_ok() {
         let chunk: Option<Chunk> = chunks.recv().await;
         let ended = chunk.is_none();
-        if strict && progress.stop.load(Ordering::Relaxed) {
-            return Err(stopped());
-        }
         if let Some(chunk) = chunk {
             waiting.push_back(queued(write_later(store, (tenant, generation), chunk, strict)).await);
         }
-        while waiting.len() >= IN_FLIGHT || ended && !waiting.is_empty() {
+        while end.is_ok() && (waiting.len() >= IN_FLIGHT || ended) {
             let Some(first) = waiting.pop_front() else { break };
-            let written = first.await?;
-            let fitting = written.rows as f64 * JOB.as_secs_f64() / written.took.as_secs_f64().max(1e-6);
-            rows.store((fitting as usize).clamp(FEWEST_ROWS, ROWS_PER_JOB), Ordering::Relaxed);
-            if strict {
-                progress.written.fetch_add(written.rows as u64, Ordering::Relaxed);
-            }
+            end = first.await.map(|written| {
+                let fitting = written.rows as f64 * JOB.as_secs_f64() / written.took.as_secs_f64().max(1e-6);
+                rows.store((fitting as usize).clamp(FEWEST_ROWS, ROWS_PER_JOB), Ordering::Relaxed);
+                let counted = if strict { written.rows as u64 } else { 0 };
+                progress.written.fetch_add(counted, Ordering::Relaxed);
+            });
         }
         if ended {
-            return reading.await.map_err(|_| StoreError::Broken("reading the scratch file was interrupted".into()))?;
+            break;
+        }
+        if strict && progress.stop.load(Ordering::Relaxed) {
+            end = end.and(Err(stopped()));
         }
     }
+    // What is queued is written whatever happens: only after it can anything be taken back.
+    for later in waiting {
+        let _ = later.await;
+    }
+    drop(chunks);
+    let scratch = reading.await.map_err(|_| StoreError::Broken("reading the scratch file was interrupted".into()))?;
+    end.and(scratch)
 }
 
 /// A job that is done.
@@ -470,17 +516,30 @@ fn read(scratch: &Scratch, bases: Bases, step: &Step, rows: &AtomicUsize, sender
 }
 
 fn send(step: &Step, width: usize, values: Vec<Value>, sender: &mpsc::Sender<Chunk>) -> Result<()> {
-    sender.blocking_send(Chunk { write: step.write, width, values }).map_err(|_| stopped())
+    sender.blocking_send(Chunk { guard: step.guard, write: step.write, width, values }).map_err(|_| stopped())
 }
 
 /// Writes a chunk; answers whether a row was not as it had been compared.
 fn write(c: &Connection, (tenant, generation, now): (TenantKey, i64, i64), chunk: Chunk, strict: bool) -> Result<bool> {
-    let mut statement = c.prepare_cached(chunk.write)?;
-    statement.raw_bind_parameter(1, tenant.0)?;
-    statement.raw_bind_parameter(2, generation)?;
-    statement.raw_bind_parameter(3, now)?;
+    let prepared = |sql: &str| -> Result<CachedStatement<'_>> {
+        let mut statement = c.prepare_cached(sql)?;
+        let most = statement.parameter_count();
+        for (place, value) in (1..=most).zip([i64::from(tenant.0), generation, now]) {
+            statement.raw_bind_parameter(place, value)?;
+        }
+        Ok(statement)
+    };
+    let mut guard = chunk.guard.map(prepared).transpose()?;
+    let mut statement = prepared(chunk.write)?;
     for row in chunk.values.chunks_exact(chunk.width) {
-        match write_row(&mut statement, row) {
+        if let Some(guard) = &mut guard {
+            bind(guard, row)?;
+            if guard.raw_query().next()?.is_none() {
+                return Ok(true);
+            }
+        }
+        bind(&mut statement, row)?;
+        match statement.raw_execute() {
             Ok(0) if strict => return Ok(true),
             Ok(_) => {}
             // Somebody took a unique value meanwhile.
@@ -491,11 +550,11 @@ fn write(c: &Connection, (tenant, generation, now): (TenantKey, i64, i64), chunk
     Ok(false)
 }
 
-fn write_row(statement: &mut Statement<'_>, row: &[Value]) -> rusqlite::Result<usize> {
-    // A deletion needs fewer columns than the ending that it follows, and reads the same rows.
+/// A statement may need fewer columns than its row has: a deletion reads the same rows as the ending that it follows.
+fn bind(statement: &mut Statement<'_>, row: &[Value]) -> rusqlite::Result<()> {
     let most = statement.parameter_count();
     for (place, value) in (4..=most).zip(row) {
         statement.raw_bind_parameter(place, value)?;
     }
-    statement.raw_execute()
+    Ok(())
 }
