@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 /// Most settlements of one commit (DESIGN §2: about 1,000 outcomes).
 const BATCH: usize = 1_000;
 /// Most settlements that wait for a commit; with the window on the wire it bounds what a crash can send again.
-const QUEUE: usize = 2_000;
+const QUEUE: usize = 1_000;
 /// While outcomes stream in, a commit waits this long for more of them: a few large commits cost far less than many small
 /// ones, and what is committed still lags by no more than about 5 ms.
 const GATHER: Duration = Duration::from_millis(3);

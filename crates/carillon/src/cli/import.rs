@@ -63,6 +63,8 @@ pub async fn command(args: Import, out: &Out) -> Result<Exit> {
         }
     }
     let client = args.connection.client()?;
+    // Who may not sign in is told so now: an upload that is refused half-way may lose the answer.
+    client.get(&["me"], &[]).await?;
     let ask = args.mode == "replace"
         && !args.dry_run
         && !args.yes
