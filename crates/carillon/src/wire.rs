@@ -75,6 +75,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         keys: Keys::new(vec![at_rest]),
         organization: config.server.organization.clone(),
         scratch: data.join("scratch"),
+        duties: engine::Duties::ALL,
     };
     folder(&parts.scratch)?;
     let metrics = metrics();

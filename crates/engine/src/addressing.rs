@@ -157,6 +157,9 @@ impl Engine {
             ));
         }
         self.check_scope(sight, &addressed, &owners).await?;
+        if !addressed.groups.is_empty() {
+            self.caught_up().await?;
+        }
         let started = std::time::Instant::now();
         let (directory_version, mut audience) = inner.roster.resolve(&addressed.groups);
         if !addressed.groups.is_empty() {

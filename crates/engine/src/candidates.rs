@@ -50,6 +50,8 @@ pub struct Candidate {
 /// One person's part of a page.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
+    /// The page that they are part of.
+    pub page: &'a FactsPage,
     /// Who.
     pub person: &'a PersonFacts,
     /// Their devices, sorted by key.
@@ -66,7 +68,7 @@ pub fn subjects(page: &FactsPage) -> impl Iterator<Item = Subject<'_>> {
         registrations = &registrations[registrations.partition_point(|r| r.owner < person.key)..];
         let own = devices.iter().take_while(|d| d.owner == person.key).count();
         let regs = registrations.iter().take_while(|r| r.owner == person.key).count();
-        Subject { person, devices: &devices[..own], registrations: &registrations[..regs] }
+        Subject { page, person, devices: &devices[..own], registrations: &registrations[..regs] }
     })
 }
 
@@ -297,7 +299,7 @@ mod tests {
             now: Timestamp(0),
             expires_at: Timestamp(100),
         };
-        let page = FactsPage { people: vec![person(1)], devices, registrations };
+        let page = FactsPage::of(vec![person(1)], devices, registrations);
         let mut out = Vec::new();
         setting.candidates(subjects(&page).next().expect("one person"), only, &mut out);
         out.iter().map(|c| (c.channel, c.device.map(|d| d.0), c.decision.reason)).collect()
@@ -356,11 +358,11 @@ mod tests {
 
     #[test]
     fn subjects_skip_people_without_anything_and_devices_of_people_not_asked_for() {
-        let page = FactsPage {
-            people: vec![person(2), person(4)],
-            devices: vec![device(1, 1, Platform::Ios), device(2, 2, Platform::Ios), device(3, 3, Platform::Ios)],
-            registrations: vec![registration(1, 1, 1, Service::Apns, Active), registration(2, 2, 2, Service::Apns, Active)],
-        };
+        let page = FactsPage::of(
+            vec![person(2), person(4)],
+            vec![device(1, 1, Platform::Ios), device(2, 2, Platform::Ios), device(3, 3, Platform::Ios)],
+            vec![registration(1, 1, 1, Service::Apns, Active), registration(2, 2, 2, Service::Apns, Active)],
+        );
         let seen: Vec<(u32, usize, usize)> = subjects(&page).map(|s| (s.person.key.0, s.devices.len(), s.registrations.len())).collect();
         assert_eq!(seen, [(2, 1, 1), (4, 0, 0)]);
     }

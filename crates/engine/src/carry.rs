@@ -1,22 +1,34 @@
 //! Carries one claimed segment: loads its due rows, takes the last look at each, sends with many requests in flight, and
 //! hands every outcome to the settler as it comes. Row by row the look can only narrow what was planned.
 
+use crate::admin::registrations::AUTH_CONTEXT;
 use crate::candidates::{Setting, Subject, subjects, vanished};
 use crate::cards::Card;
-use crate::deliver::LEASE;
+use crate::deliver::Hand;
+use crate::parts::Inner;
 use crate::{Engine, alarms};
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use model::channel::Boxed;
 use model::delivery::{Look, Step};
-use model::directory::Environment;
+use model::directory::{Environment, Service};
 use model::event::AudienceMode;
 use model::policy::{PolicySnapshot, Terms};
-use model::{Address, Channel, DeliveryId, DeviceKey, Facts, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State, Timestamp};
+use model::{
+    Address, Channel, DeliveryId, DeviceKey, Facts, Lane, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State, Timestamp,
+};
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use store::{Attempt, Claim, DueRow, FactsDepth, Loaded, RegistrationFacts, Retirement, Settle, Settlement};
+use store::{
+    Addresses, Attempt, Claim, DueRow, FactsDepth, FactsPage, RegistrationAddress, RegistrationFacts, Retirement, Settle, Settlement,
+};
+use tokio::sync::MutexGuard;
+
+/// Wait before a claim that could not be renewed is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// A row on the wire: which of the segment's rows, what is true of it, and which registration it went to.
 struct Flight {
@@ -31,6 +43,8 @@ struct Carrier<'a> {
     claim: &'a Claim,
     card: &'a Card,
     received: HashSet<DeviceKey>,
+    /// Devices with a stream at another process.
+    elsewhere: HashSet<DeviceKey>,
     capped: HashSet<PersonKey>,
     policy: Arc<PolicySnapshot>,
     terms: Terms,
@@ -39,10 +53,10 @@ struct Carrier<'a> {
     failed: u64,
 }
 
-/// Carries a segment to its end, and releases it.
-pub(crate) async fn segment(engine: Engine, channel: Arc<dyn Channel>, claim: Claim) {
+/// Carries a segment to its end, and releases it. What is in `hand` is not read again.
+pub(crate) async fn segment(engine: Engine, channel: Arc<dyn Channel>, claim: Claim, hand: Option<Hand>) {
     engine.inner.settler.claimed(claim.segment);
-    let not_before = match carry(&engine, channel.as_ref(), &claim).await {
+    let not_before = match carry(&engine, channel.as_ref(), &claim, hand.as_ref()).await {
         Ok(not_before) => not_before,
         Err(refusal) => {
             tracing::error!(%refusal, channel = %claim.channel, "a segment cannot be carried now");
@@ -52,20 +66,28 @@ pub(crate) async fn segment(engine: Engine, channel: Arc<dyn Channel>, claim: Cl
     engine.inner.settler.put(Settle::Release { segment: claim.segment, generation: claim.generation, not_before }).await;
 }
 
-async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim) -> crate::Result<Timestamp> {
+async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim, hand: Option<&Hand>) -> crate::Result<Timestamp> {
     let inner = &engine.inner;
     let card = engine.card(claim.event).await?;
     if card.event.mode == AudienceMode::Live {
         inner.roster.loaded().await;
     }
     let policy = inner.standing.policy();
-    let depth = FactsDepth {
-        timezones: policy.quiet_hours().is_some(),
-        mailboxes: claim.channel.service().is_none(),
-        addresses: claim.channel.service(),
+    let loaded;
+    let (rows, facts) = match hand.and_then(|hand| hand.loaded(engine, claim.channel)) {
+        Some(known) => known,
+        None => {
+            let depth = FactsDepth {
+                timezones: policy.quiet_hours().is_some(),
+                mailboxes: claim.channel.service().is_none(),
+                addresses: claim.channel.service().map_or(Addresses::None, Addresses::Of),
+            };
+            loaded = inner.store.load(claim.clone(), depth).await.map_err(|e| crate::refusal("segment", e))?;
+            (loaded.rows.as_slice(), &loaded.facts)
+        }
     };
-    let loaded = inner.store.load(claim.clone(), depth).await.map_err(|e| crate::refusal("segment", e))?;
-    let received = received(engine, claim, &loaded).await?;
+    let elsewhere = engine.streams_elsewhere(|| rows.iter().filter_map(|row| row.device).collect()).await?;
+    let received = received(engine, claim, rows, &elsewhere).await?;
     let terms = policy.terms(card.kind.email);
     let mut carrier = Carrier {
         engine,
@@ -73,6 +95,7 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim) -> crate::
         claim,
         card: &card,
         received,
+        elsewhere,
         capped: HashSet::new(),
         policy,
         terms,
@@ -80,16 +103,18 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim) -> crate::
         accepted: 0,
         failed: 0,
     };
-    carrier.carry_rows(&loaded).await;
+    carrier.carry_rows(rows, facts).await;
     carrier.count();
     Ok(inner.pauses.until(claim.channel, engine.now()).unwrap_or_else(|| engine.now()))
 }
 
 /// Devices that confirmed the event in the open app: asked only for those that hold a stream, or did when the row was held.
-async fn received(engine: &Engine, claim: &Claim, loaded: &Loaded) -> crate::Result<HashSet<DeviceKey>> {
+async fn received(engine: &Engine, claim: &Claim, rows: &[DueRow], elsewhere: &HashSet<DeviceKey>) -> crate::Result<HashSet<DeviceKey>> {
     let presence = &engine.inner.presence;
-    let asked: Vec<DeviceKey> =
-        loaded.rows.iter().filter_map(|row| row.device.filter(|d| row.reason == Reason::ShownInApp || presence.is_here(*d))).collect();
+    let asked: Vec<DeviceKey> = rows
+        .iter()
+        .filter_map(|row| row.device.filter(|d| row.reason == Reason::ShownInApp || presence.is_here(*d) || elsewhere.contains(d)))
+        .collect();
     if asked.is_empty() {
         return Ok(HashSet::new());
     }
@@ -97,13 +122,30 @@ async fn received(engine: &Engine, claim: &Claim, loaded: &Loaded) -> crate::Res
     Ok(received.into_iter().collect())
 }
 
-type OnTheWire = FuturesUnordered<Boxed<'static, (Flight, Outcome)>>;
+/// A row on the wire and the answer that it waits for.
+struct Flying {
+    flight: Option<Flight>,
+    answer: Boxed<'static, Outcome>,
+}
 
-impl Carrier<'_> {
-    async fn carry_rows(&mut self, loaded: &Loaded) {
+impl Future for Flying {
+    type Output = (Flight, Outcome);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = std::task::ready!(self.answer.as_mut().poll(cx));
+        let flight = self.flight.take().expect("an answer comes once");
+        Poll::Ready((flight, outcome))
+    }
+}
+
+type OnTheWire = FuturesUnordered<Flying>;
+
+impl<'a> Carrier<'a> {
+    async fn carry_rows(&mut self, rows: &[DueRow], facts: &FactsPage) {
         let mut wire: OnTheWire = FuturesUnordered::new();
-        let mut people = subjects(&loaded.facts).peekable();
-        for (index, row) in loaded.rows.iter().enumerate() {
+        let turn = self.turn().await;
+        let mut people = subjects(facts).peekable();
+        for (index, row) in rows.iter().enumerate() {
             while people.peek().is_some_and(|s| s.person.key < row.person) {
                 people.next();
             }
@@ -111,16 +153,38 @@ impl Carrier<'_> {
             if self.engine.inner.stop.is_cancelled() || self.engine.inner.settler.is_lost(self.claim.segment) {
                 break;
             }
-            self.carry_row(index, row, subject, loaded, &mut wire).await;
+            self.carry_row(index, rows, subject, &mut wire).await;
         }
+        drop(turn);
         while let Some((flight, outcome)) = wire.next().await {
-            self.settle(&loaded.rows[flight.row], flight, outcome).await;
+            self.settle(&rows[flight.row], flight, outcome).await;
+        }
+    }
+
+    /// Waits for the turn to hand letters over; urgent ones need none.
+    async fn turn(&mut self) -> Option<MutexGuard<'a, ()>> {
+        if self.claim.lane == Lane::Urgent {
+            return None;
+        }
+        let engine: &'a Engine = self.engine;
+        let lease = engine.lease();
+        let turn = engine.inner.rooms.turn(self.claim.channel);
+        tokio::pin!(turn);
+        loop {
+            tokio::select! {
+                turn = &mut turn => return turn,
+                () = tokio::time::sleep(lease / 4) => { self.renew().await; }
+            }
         }
     }
 
     /// Brings one row to rest or onto the wire.
-    async fn carry_row(&mut self, index: usize, row: &DueRow, subject: Option<Subject<'_>>, loaded: &Loaded, wire: &mut OnTheWire) {
+    async fn carry_row(&mut self, index: usize, rows: &[DueRow], subject: Option<Subject<'_>>, wire: &mut OnTheWire) {
+        let row = &rows[index];
         loop {
+            if !self.may_go_on().await {
+                return;
+            }
             let (look, facts, registration) = self.look(row, subject);
             match self.not_too_early(row, look) {
                 Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, facts, None, None).await,
@@ -130,7 +194,7 @@ impl Carrier<'_> {
             if let Some(outcome) = self.engine.inner.pauses.outcome(self.claim.channel, self.engine.now()) {
                 return self.give_up(row, facts, &outcome).await;
             }
-            let slot = match self.reserve(loaded, wire).await {
+            let slot = match self.reserve(rows, wire).await {
                 Ok(slot) => slot,
                 Err(outcome) => {
                     self.trouble(&outcome).await;
@@ -145,6 +209,31 @@ impl Carrier<'_> {
         }
     }
 
+    /// Whether rows may still be sent under this claim. A process that was paused past its lease asks before it goes on; one
+    /// that does not know what stands waits until it does.
+    async fn may_go_on(&mut self) -> bool {
+        let engine = self.engine;
+        if !engine.inner.standing.sees() {
+            tokio::select! {
+                () = engine.inner.standing.sighted() => {}
+                () = engine.inner.stop.cancelled() => return false,
+            }
+        }
+        while self.is_overdue() && !self.renew().await {
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = engine.inner.stop.cancelled() => return false,
+            }
+        }
+        !engine.inner.settler.is_lost(self.claim.segment)
+    }
+
+    /// Whether the lease may have run out while this process was held up.
+    fn is_overdue(&self) -> bool {
+        let lease = self.engine.lease();
+        self.engine.now().since(self.renewed) > lease / 2 + lease / 4
+    }
+
     /// A row that was woken before its time may be ended, but not sent: a provider's word for when to come again stands, and
     /// an open app is waited for.
     fn not_too_early(&self, row: &DueRow, look: Look) -> Look {
@@ -153,29 +242,49 @@ impl Carrier<'_> {
     }
 
     /// Waits for room while outcomes of earlier rows come in.
-    async fn reserve(&mut self, loaded: &Loaded, wire: &mut OnTheWire) -> Result<Box<dyn Slot>, Outcome> {
+    async fn reserve(&mut self, rows: &[DueRow], wire: &mut OnTheWire) -> Result<Box<dyn Slot>, Outcome> {
         let channel = self.channel;
+        while let Some(Some((flight, outcome))) = wire.next().now_or_never() {
+            self.settle(&rows[flight.row], flight, outcome).await;
+        }
+        if let Some(slot) = channel.reserve_now(self.claim.lane) {
+            return Ok(slot);
+        }
+        let lease = self.engine.lease();
         let mut room = channel.reserve(self.claim.lane);
         loop {
-            let renewal = tokio::time::sleep(LEASE / 4);
+            let renewal = tokio::time::sleep(lease / 4);
             tokio::select! {
                 biased;
-                Some((flight, outcome)) = wire.next(), if !wire.is_empty() => self.settle(&loaded.rows[flight.row], flight, outcome).await,
+                Some((flight, outcome)) = wire.next(), if !wire.is_empty() => self.settle(&rows[flight.row], flight, outcome).await,
                 slot = &mut room => return slot,
-                () = renewal => self.renew().await,
+                () = renewal => { self.renew().await; }
             }
-            if self.engine.now().since(self.renewed) > LEASE / 4 {
+            if self.engine.now().since(self.renewed) > lease / 4 {
                 self.renew().await;
             }
         }
     }
 
-    async fn renew(&mut self) {
-        self.renewed = self.engine.now();
-        let until = self.renewed.plus(LEASE);
+    /// Prolongs the claim; answers whether the store said something. Where processes share the store, a claim that could
+    /// not be prolonged is taken to run out; alone, the lock on the data folder keeps it.
+    async fn renew(&mut self) -> bool {
+        let inner = &self.engine.inner;
+        let asked_at = self.engine.now();
         let claims = vec![(self.claim.segment, self.claim.generation)];
-        if let Err(error) = self.engine.inner.store.renew(claims, until).await {
-            tracing::warn!(%error, "a claim cannot be renewed");
+        match inner.store.renew(claims, asked_at.plus(self.engine.lease())).await {
+            Ok(lost) => {
+                inner.settler.lose(lost);
+                self.renewed = asked_at;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a claim cannot be renewed");
+                if !inner.store.is_shared() {
+                    self.renewed = asked_at;
+                }
+                false
+            }
         }
     }
 
@@ -187,11 +296,22 @@ impl Carrier<'_> {
         subject: Option<Subject<'_>>,
         registration: Option<&RegistrationFacts>,
         flight: Flight,
-    ) -> Option<Boxed<'static, (Flight, Outcome)>> {
+    ) -> Option<Flying> {
         let inner = &self.engine.inner;
         let locale = subject?.person.locale;
         let content = self.card.rendered(inner, self.channel, locale)?;
-        let address = address(subject?, registration)?;
+        let secret;
+        let address = match registration {
+            Some(registration) => {
+                let found = subject?.page.address(registration)?;
+                secret = secret_of(inner, &found).unwrap_or_default();
+                address(registration.service, found, &secret)
+            }
+            None => {
+                let (email, name) = subject?.person.mailbox.as_deref()?;
+                Address::Mailbox { email, name }
+            }
+        };
         let letter = Letter {
             wire: self.id(row).wire(),
             address,
@@ -202,11 +322,14 @@ impl Carrier<'_> {
             collapse_key: &self.card.collapse_key,
         };
         let _gate = inner.standing.gate();
+        if !inner.standing.sees() || self.is_overdue() {
+            return None;
+        }
         if inner.standing.version() != self.policy.version || inner.cancelled.read().contains(&self.claim.event) {
             return None;
         }
         let answer = slot.send(&letter);
-        Some(Box::pin(async move { (flight, answer.await) }))
+        Some(Flying { flight: Some(flight), answer })
     }
 
     /// The last look at one row: cancelled, live audience, then a fresh decision from today's policy and facts.
@@ -255,7 +378,7 @@ impl Carrier<'_> {
             .push_facts(subject.person, device, registration, service, quiet_until.is_some())
             .with(Facts::OTHER_REGISTRATION, row.facts.has(Facts::OTHER_REGISTRATION))
             .with(Facts::RECEIVED_IN_APP, self.received.contains(&device.key))
-            .with(Facts::STREAM_OPEN, !waited && inner.presence.is_here(device.key));
+            .with(Facts::STREAM_OPEN, !waited && (inner.presence.is_here(device.key) || self.elsewhere.contains(&device.key)));
         let fresh = setting.rule(self.claim.channel, row.device, row.registration, facts, quiet_until).decision;
         (model::delivery::last_look(self.card.event.expires_at, &fresh, now), facts, registration)
     }
@@ -277,8 +400,8 @@ impl Carrier<'_> {
         let attempt = Attempt {
             number,
             at: now,
-            outcome: outcome.word().to_owned(),
-            code: cause.map(|c| c.code.to_string()).unwrap_or_default(),
+            outcome: outcome.word().into(),
+            code: cause.map(|c| c.code.clone()).unwrap_or_default(),
             status: cause.map_or(0, |c| c.status),
         };
         let retire = match (&outcome, flight.sent_to) {
@@ -352,7 +475,7 @@ impl Carrier<'_> {
             policy_version: self.policy.version,
             log_push,
         };
-        self.engine.inner.settler.put(Settle::Row(Box::new(settlement))).await;
+        self.engine.inner.settler.put(Settle::Row(settlement)).await;
     }
 
     fn id(&self, row: &DueRow) -> DeliveryId {
@@ -379,15 +502,18 @@ fn rest(step: Step) -> ((State, Reason), Timestamp) {
     }
 }
 
-fn address<'s>(subject: Subject<'s>, registration: Option<&'s RegistrationFacts>) -> Option<Address<'s>> {
-    match registration {
-        Some(registration) => {
-            let address = registration.address.as_deref()?;
-            Some(Address::Registration { token: &address.token, app: &address.app, sandbox: address.environment == Environment::Sandbox })
+/// A Web Push subscription's secret, opened for the letter.
+fn secret_of(inner: &Inner, address: &RegistrationAddress<'_>) -> Option<String> {
+    let sealed = Some(address.auth).filter(|auth| !auth.is_empty())?;
+    String::from_utf8(inner.keys.open(AUTH_CONTEXT, sealed)?).ok()
+}
+
+fn address<'s>(service: Service, found: RegistrationAddress<'s>, auth: &'s str) -> Address<'s> {
+    match service {
+        Service::Apns | Service::Fcm => {
+            Address::Registration { token: found.token, app: found.app, sandbox: found.environment == Environment::Sandbox }
         }
-        None => {
-            let (email, name) = subject.person.mailbox.as_deref()?;
-            Some(Address::Mailbox { email, name })
-        }
+        Service::Wns => Address::ChannelUrl { url: found.endpoint },
+        Service::WebPush => Address::Subscription { endpoint: found.endpoint, p256dh: found.p256dh, auth },
     }
 }

@@ -2,14 +2,15 @@
 //! its own (`carry`), a few at a time, so that the next one is loaded while this one is on the wire. A single urgent
 //! notification has its own lane and never waits behind a campaign.
 
+use crate::dispatch::{Planned, Read};
 use crate::{Engine, carry};
 use model::{Channel, ChannelKind, Lane, Outcome, Timestamp};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Claim, Lease};
-use tokio::sync::Semaphore;
+use store::{Claim, DueRow, FactsPage, Lease, PlannedRow};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 /// How long a claim lasts without renewal. Embedded, the lock on the data folder voids the claims of a predecessor, so
 /// this only bounds a stuck worker.
@@ -21,6 +22,9 @@ const POLL: Duration = Duration::from_secs(1);
 const BULK_AT_ONCE: usize = 12;
 /// Urgent segments carried at once by a channel.
 const URGENT_AT_ONCE: usize = 32;
+/// How long a page of plan waits for room to be carried at once; then it goes into the store and is claimed later, so that
+/// a slow provider does not hold up what goes by other channels.
+const ROOM_WITHIN: Duration = Duration::from_millis(100);
 /// Longest pause of a channel that is in trouble.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Pause of a channel whose key or configuration is refused: it takes a person to mend that.
@@ -34,23 +38,143 @@ pub(crate) fn start(engine: &Engine, channel: Arc<dyn Channel>) {
     }
 }
 
-/// Carries claims that came with an acceptance, without a round through the loop.
-pub(crate) fn carry_now(engine: &Engine, claims: Vec<Claim>) {
-    for claim in claims {
-        match engine.inner.channels.iter().find(|c| c.kind() == claim.channel) {
-            Some(channel) => {
-                let carrying = carry::segment(engine.clone(), channel.clone(), claim);
-                engine.inner.tasks.spawn_on(carrying, &engine.inner.sending);
+/// Rows that were planned a moment ago, and what they were planned from: while nothing of that has changed they are sent
+/// from it, and not read again.
+#[derive(Clone)]
+pub(crate) struct Hand {
+    rows: Arc<Vec<(ChannelKind, Vec<DueRow>)>>,
+    read: Read,
+}
+
+impl Hand {
+    /// Of a planned page, if its facts were read deep enough.
+    pub(crate) fn of(planned: &Planned, now: Timestamp) -> Option<Hand> {
+        let read = planned.read.clone()?;
+        let mut rows: Vec<(ChannelKind, Vec<DueRow>)> = Vec::new();
+        for row in planned.rows.iter().filter(|row| !row.state.is_final() && row.due <= now) {
+            let due = DueRow {
+                person: row.person,
+                seq: row.seq,
+                device: row.device,
+                registration: row.registration,
+                state: row.state,
+                reason: row.reason,
+                facts: row.facts,
+                attempts: 0,
+                due: row.due,
+            };
+            match rows.iter_mut().find(|(channel, _)| *channel == row.channel) {
+                Some((_, of)) => of.push(due),
+                None => rows.push((row.channel, vec![due])),
             }
-            None => tracing::warn!(channel = %claim.channel, "a segment of a channel that is not set up"),
         }
+        Some(Hand { rows: Arc::new(rows), read })
+    }
+
+    /// A channel's rows with their facts, while these are true.
+    pub(crate) fn loaded(&self, engine: &Engine, channel: ChannelKind) -> Option<(&[DueRow], &FactsPage)> {
+        let true_now = engine.inner.store.facts_version() == Some(self.read.version);
+        let (_, rows) = self.rows.iter().find(|(of, _)| true_now && *of == channel)?;
+        Some((rows, &self.read.facts))
+    }
+}
+
+/// Carries claims that came with an acceptance, without a round through the loop.
+pub(crate) fn carry_now(engine: &Engine, claims: Vec<Claim>, hand: Option<Hand>) {
+    for claim in claims {
+        spawn(engine, claim, hand.clone(), None);
+    }
+}
+
+fn spawn(engine: &Engine, claim: Claim, hand: Option<Hand>, permit: Option<OwnedSemaphorePermit>) {
+    let inner = &engine.inner;
+    let Some(channel) = inner.channels.iter().find(|c| c.kind() == claim.channel) else {
+        return tracing::warn!(channel = %claim.channel, "a segment of a channel that is not set up");
+    };
+    let carrying = carry::segment(engine.clone(), channel.clone(), claim, hand);
+    let carried = async move {
+        carrying.await;
+        drop(permit);
+    };
+    inner.tasks.spawn_on(carried, &inner.sending);
+}
+
+/// Room for one campaign segment of a channel.
+pub(crate) struct Place {
+    /// Which.
+    pub channel: ChannelKind,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Room for campaign segments of each channel, and whose turn it is to hand letters over. One at a time does: so letters
+/// leave in long runs while the others wait for their answers, instead of each waking for one letter.
+pub struct Rooms(HashMap<ChannelKind, (Arc<Semaphore>, tokio::sync::Mutex<()>)>);
+
+impl Rooms {
+    pub(crate) fn new(channels: &[Arc<dyn Channel>]) -> Rooms {
+        Rooms(channels.iter().map(|channel| (channel.kind(), (Arc::new(Semaphore::new(BULK_AT_ONCE)), Mutex::default()))).collect())
+    }
+
+    fn of(&self, channel: ChannelKind) -> Option<&Arc<Semaphore>> {
+        self.0.get(&channel).map(|(room, _)| room)
+    }
+
+    /// Waits for the turn to hand over a campaign's letters.
+    pub(crate) async fn turn(&self, channel: ChannelKind) -> Option<MutexGuard<'_, ()>> {
+        match self.0.get(&channel) {
+            Some((_, turn)) => Some(turn.lock().await),
+            None => None,
+        }
+    }
+}
+
+/// Waits a moment until a push channel has room for a campaign's segment: a page that is planned then can be carried at
+/// once, from what was read for the plan. Answers whether there is room. A channel that is in trouble is not waited for.
+pub(crate) async fn room(engine: &Engine) -> bool {
+    let inner = &engine.inner;
+    if inner.store.facts_version().is_none() {
+        return false;
+    }
+    let now = engine.now();
+    let open = |channel: &&ChannelKind| inner.pauses.until(**channel, now).is_none();
+    let rooms: Vec<&Arc<Semaphore>> = ChannelKind::PUSH.iter().filter(open).filter_map(|channel| inner.rooms.of(*channel)).collect();
+    if rooms.iter().any(|room| room.available_permits() > 0) {
+        return true;
+    }
+    if rooms.is_empty() {
+        return false;
+    }
+    let free = futures_util::future::select_all(rooms.into_iter().map(|room| Box::pin(room.acquire())));
+    tokio::time::timeout(ROOM_WITHIN, free).await.is_ok()
+}
+
+/// Takes places for what is due of planned rows, where there is room.
+pub(crate) fn places(engine: &Engine, rows: &[PlannedRow]) -> Vec<Place> {
+    let inner = &engine.inner;
+    let now = engine.now();
+    let due = |channel: ChannelKind| rows.iter().any(|row| row.channel == channel && !row.state.is_final() && row.due <= now);
+    let free = |channel: ChannelKind| {
+        inner.rooms.of(channel).filter(|_| inner.pauses.until(channel, now).is_none())?.clone().try_acquire_owned().ok()
+    };
+    let channels = ChannelKind::PUSH.into_iter().filter(|channel| due(*channel));
+    channels.filter_map(|channel| Some(Place { channel, permit: free(channel)? })).collect()
+}
+
+/// Carries claims that came with a page of plan, each in its place.
+pub(crate) fn carry_placed(engine: &Engine, claims: Vec<Claim>, mut places: Vec<Place>, hand: Option<Hand>) {
+    for claim in claims {
+        let place = places.iter().position(|place| place.channel == claim.channel).map(|at| places.swap_remove(at));
+        spawn(engine, claim, hand.clone(), place.map(|place| place.permit));
     }
 }
 
 async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_once: usize) {
     let inner = &engine.inner;
     let kind = channel.kind();
-    let room = Arc::new(Semaphore::new(at_once));
+    let room = match (lane, inner.rooms.of(kind)) {
+        (Lane::Bulk, Some(room)) => room.clone(),
+        (Lane::Bulk, None) | (Lane::Urgent, _) => Arc::new(Semaphore::new(at_once)),
+    };
     let mut bell = inner.planned.bell();
     loop {
         let permit = tokio::select! {
@@ -62,7 +186,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
             if wait(&engine, until.since(engine.now())).await { continue } else { return }
         }
         bell.borrow_and_update();
-        let lease = Lease { node: inner.node, until: engine.now().plus(LEASE) };
+        let lease = Lease { node: inner.node, until: engine.now().plus(engine.lease()) };
         let most = 1 + room.available_permits().min(at_once - 1);
         let claimed = inner.store.claim(vec![kind], lane, lease, u32::try_from(most).unwrap_or(1)).await;
         let (claims, next) = claimed.unwrap_or_else(|error| {
@@ -82,12 +206,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
         let mut permits = Some(permit);
         for claim in claims {
             let permit = permits.take().or_else(|| room.clone().try_acquire_owned().ok());
-            let carrying = carry::segment(engine.clone(), channel.clone(), claim);
-            let carried = async move {
-                carrying.await;
-                drop(permit);
-            };
-            inner.tasks.spawn_on(carried, &inner.sending);
+            spawn(&engine, claim, None, permit);
         }
     }
 }

@@ -2,18 +2,19 @@
 //! commits rows in segments. The first segment is on the wire while the last is not yet planned. A crash repeats at most
 //! the page that was not committed.
 
-use crate::Engine;
 use crate::candidates::{Setting, subjects};
+use crate::deliver::{self, Hand};
 use crate::inbox::Reached;
+use crate::{Engine, neighbours};
 use model::policy::PolicySnapshot;
 use model::source::EventTypeDeclaration;
-use model::{DeviceKey, EventKey, Lane, PersonKey, Timestamp, Urgency};
+use model::{ChannelKind, DeviceKey, EventKey, Lane, PersonKey, Timestamp, Urgency};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{EventRow, FactsDepth, PagePlan, PlannedRow};
+use store::{Addresses, EventRow, FactsDepth, FactsPage, Lease, PagePlan, PlannedRow};
 use tokio::sync::Semaphore;
 
 /// People of one page: their rows make one segment a channel, and one short transaction.
@@ -52,13 +53,20 @@ pub(crate) async fn run(engine: Engine) {
             let (engine, running) = (engine.clone(), running.clone());
             inner.tasks.spawn(async move {
                 let key = event.key;
-                if let Err(refusal) = plan_event(&engine, event).await {
-                    tracing::error!(event = %key, %refusal, "an event cannot be planned now");
-                    tokio::time::sleep(AGAIN).await;
+                let role = format!("plan/{key}");
+                if engine.holds_role(&role).await {
+                    if let Err(refusal) = plan_event(&engine, event, &role).await {
+                        tracing::error!(event = %key, %refusal, "an event cannot be planned now");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    engine.drop_role(&role).await;
+                } else {
+                    // Another process plans it; should that one end, this one goes on.
+                    tokio::time::sleep(POLL).await;
                 }
                 running.lock().remove(&key);
                 drop(permit);
-                engine.inner.accepted.notify_one();
+                engine.inner.accepted.heard();
             });
         }
         let nap = next.map_or(POLL, |at| at.since(engine.now()).min(POLL)).max(Duration::from_millis(1));
@@ -70,41 +78,67 @@ pub(crate) async fn run(engine: Engine) {
     }
 }
 
-async fn plan_event(engine: &Engine, event: EventRow) -> crate::Result<()> {
+async fn plan_event(engine: &Engine, event: EventRow, role: &str) -> crate::Result<()> {
     let wrong = |e| crate::refusal("event", e);
     let inner = &engine.inner;
+    // The card may be older than the plan's progress.
+    let mut cursor = event.cursor;
     let card = engine.keep_card(event);
     let event = &card.event;
     let lane = if event.recipients <= SMALL { Lane::Urgent } else { Lane::Bulk };
     let spec = Spec { kind: card.kind, urgency: event.urgency, expires_at: event.expires_at, devices: &event.addressed.devices };
-    let mut cursor = event.cursor;
     let fresh = cursor == PersonKey(0);
     let mut page = next_page(engine, event.key, cursor).await?;
-    if fresh {
+    if fresh && !inner.store.is_shared() {
         show(engine, event).await?;
+    } else if fresh {
+        inner.published.notify_one();
     }
+    let mut held = engine.now();
     loop {
         if inner.stop.is_cancelled() || inner.cancelled.read().contains(&event.key) {
             return Ok(());
         }
+        if engine.now().since(held) > neighbours::ALIVE / 4 {
+            held = engine.now();
+            if !engine.holds_role(role).await {
+                return Ok(());
+            }
+        }
         let last = page.people.len() < PAGE_PEOPLE as usize;
         cursor = page.people.last().copied().unwrap_or(cursor);
-        let (rows, policy_version) = rows(engine, &spec, page).await?;
-        let plan = PagePlan { event: event.key, rows, policy_version, lane, cursor, last, claim: None };
-        if last {
-            inner.store.plan(plan).await.map_err(wrong)?;
+        let carried_at_once = deliver::room(engine).await;
+        let planned = rows(engine, &spec, page, if carried_at_once { Reading::ForPushes } else { Reading::ForPlan }).await?;
+        let places = deliver::places(engine, planned.read.as_ref().map_or(&[], |_| &planned.rows));
+        let claim = (!places.is_empty()).then(|| {
+            let lease = Lease { node: inner.node, until: engine.now().plus(engine.lease()) };
+            (lease, places.iter().map(|place| place.channel).collect())
+        });
+        let hand = Hand::of(&planned, engine.now());
+        let segments = segments(&planned.rows);
+        let plan = PagePlan { event: event.key, rows: planned.rows, policy_version: planned.policy_version, lane, cursor, last, claim };
+        let following = async { if last { Ok(People::default()) } else { next_page(engine, event.key, cursor).await } };
+        let (claims, following) = tokio::join!(inner.store.plan(plan), following);
+        let claims = claims.map_err(wrong)?;
+        if claims.len() < segments {
             inner.planned.notify_one();
+        }
+        deliver::carry_placed(engine, claims, places, hand);
+        if last {
             return Ok(());
         }
-        let (planned, following) = tokio::join!(inner.store.plan(plan), next_page(engine, event.key, cursor));
-        planned.map_err(wrong)?;
-        inner.planned.notify_one();
         page = following?;
     }
 }
 
+/// How many segments a page makes: one for each channel with a row that is not final.
+fn segments(rows: &[PlannedRow]) -> usize {
+    let waits = |channel: &&ChannelKind| rows.iter().any(|row| row.channel == **channel && !row.state.is_final());
+    ChannelKind::ALL.iter().filter(waits).count()
+}
+
 /// Shows the event in the open apps of its audience; read at once, so that apps have it before pushes go.
-async fn show(engine: &Engine, event: &EventRow) -> crate::Result<()> {
+pub(crate) async fn show(engine: &Engine, event: &EventRow) -> crate::Result<()> {
     if engine.inner.streams.count() == 0 {
         return Ok(());
     }
@@ -124,6 +158,7 @@ async fn show(engine: &Engine, event: &EventRow) -> crate::Result<()> {
 }
 
 /// A page of people to be planned, with those of them who were addressed through devices only.
+#[derive(Default)]
 pub(crate) struct People {
     pub people: Arc<[PersonKey]>,
     pub by_device: HashSet<PersonKey>,
@@ -143,14 +178,50 @@ pub(crate) struct Spec<'a> {
     pub devices: &'a [DeviceKey],
 }
 
-/// The rows of a page of people, and the version of the policy that decided them.
-pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People) -> crate::Result<(Vec<PlannedRow>, i64)> {
+/// What the facts of a page are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// To decide, and no more.
+    ForPlan,
+    /// To decide, and to push from what was read.
+    ForPushes,
+    /// To decide, and to send everything from what was read.
+    ForAll,
+}
+
+/// A planned page.
+pub(crate) struct Planned {
+    /// The rows.
+    pub rows: Vec<PlannedRow>,
+    /// The version of the policy that decided them.
+    pub policy_version: i64,
+    /// What they were decided from, where it may be sent from too.
+    pub read: Option<Read>,
+}
+
+/// Facts as they were read, and the number that tells whether they still stand.
+#[derive(Clone)]
+pub(crate) struct Read {
+    /// The facts.
+    pub facts: Arc<FactsPage>,
+    /// The store's number when they were read.
+    pub version: u64,
+}
+
+/// Plans the rows of a page of people.
+pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People, reading: Reading) -> crate::Result<Planned> {
     let inner = &engine.inner;
     let policy = inner.standing.policy();
     if page.people.is_empty() {
-        return Ok((Vec::new(), policy.version));
+        return Ok(Planned { rows: Vec::new(), policy_version: policy.version, read: None });
     }
-    let depth = FactsDepth { timezones: policy.quiet_hours().is_some(), ..FactsDepth::default() };
+    // Read before the facts: a change in between makes them look old, never new.
+    let version = inner.store.facts_version().filter(|_| reading != Reading::ForPlan);
+    let depth = FactsDepth {
+        timezones: policy.quiet_hours().is_some(),
+        mailboxes: version.is_some() && reading == Reading::ForAll,
+        addresses: if version.is_some() { Addresses::All } else { Addresses::None },
+    };
     let facts = inner.store.facts(inner.tenant_key(), page.people.clone(), depth).await.map_err(|e| crate::refusal("person", e))?;
     let capped = capped(engine, &policy, &page.people).await?;
     let terms = policy.terms(spec.kind.email);
@@ -171,7 +242,8 @@ pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People) -> crat
         setting.candidates(subject, only, &mut candidates);
         setting.rows(subject.person.key, &candidates, &mut rows);
     }
-    Ok((rows, policy.version))
+    let read = version.map(|version| Read { facts: Arc::new(facts), version });
+    Ok(Planned { rows, policy_version: policy.version, read })
 }
 
 /// People of a page who have had as many pushes as the policy allows.

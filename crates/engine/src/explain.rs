@@ -437,7 +437,13 @@ fn recorded(
             attempts: record
                 .attempts
                 .iter()
-                .map(|a| AttemptView { number: a.number, at: a.at, outcome: a.outcome.clone(), code: a.code.clone(), status: a.status })
+                .map(|a| AttemptView {
+                    number: a.number,
+                    at: a.at,
+                    outcome: a.outcome.to_string(),
+                    code: a.code.to_string(),
+                    status: a.status,
+                })
                 .collect(),
             receipts: from_here.map(|r| ReceiptView { kind: r.kind, at: r.at }).collect(),
         }),

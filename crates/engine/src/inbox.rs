@@ -112,6 +112,18 @@ impl Drop for InboxStream {
     fn drop(&mut self) {
         metrics::gauge!("carillon_streams_open").decrement(1.0);
         self.engine.inner.streams.leave(self.device, self.number);
+        if self.engine.inner.store.is_shared() {
+            let (engine, device) = (self.engine.clone(), self.device);
+            tokio::spawn(async move {
+                // Looked at before and after: the device may have opened another stream meanwhile.
+                if !engine.inner.presence.is_here(device) {
+                    engine.tell_stream(device, false).await;
+                    if engine.inner.presence.is_here(device) {
+                        engine.tell_stream(device, true).await;
+                    }
+                }
+            });
+        }
     }
 }
 
@@ -194,6 +206,15 @@ impl Engine {
         metrics::counter!("carillon_stream_items_total").increment(sent as u64);
     }
 
+    /// Shows an event that was accepted here: at once, or through the store where other processes show it too.
+    pub(crate) fn publish_or_tell(&self, event: &EventRow, reached: &Reached<'_>) {
+        if self.inner.store.is_shared() {
+            self.inner.published.notify_one();
+        } else {
+            self.publish(event, reached);
+        }
+    }
+
     /// Takes a cancelled event away from every open app.
     pub(crate) fn withdraw(&self, event: Uuid) {
         self.inner.streams.send(|_, _| true, &StreamItem::Withdrawn(event));
@@ -229,6 +250,7 @@ impl Engine {
         let wrong = |e| crate::refusal("inbox", e);
         // Enter first, read then: nothing falls between; what comes twice is left out by its place.
         let here = inner.presence.enter(device);
+        self.tell_stream(device, true).await;
         let (number, queue) = inner.streams.enter(device, owner);
         metrics::gauge!("carillon_streams_open").increment(1.0);
         let mut stream = InboxStream {

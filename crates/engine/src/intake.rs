@@ -5,7 +5,8 @@
 use crate::addressing::{Order, Resolved, sending_right, takes};
 use crate::admin::scope::{Sight, out_of_scope};
 use crate::cards::sealing_context;
-use crate::dispatch::{self, People, SMALL, Spec};
+use crate::deliver::Hand;
+use crate::dispatch::{self, People, Planned, Reading, SMALL, Spec};
 use crate::inbox::Reached;
 use crate::notifications::{Extent, NotificationDraft, NotificationView, ResendOnly};
 use crate::{Engine, Repeat, deliver};
@@ -116,6 +117,7 @@ impl Engine {
         // Behind the gate: after this, nothing of it starts.
         inner.standing.closed(|| inner.cancelled.write().insert(event.key));
         inner.planned.notify_one();
+        inner.changed.notify_one();
         self.withdraw(id);
         self.notification(actor, id).await
     }
@@ -139,7 +141,7 @@ impl Engine {
     ) -> crate::Result<NotificationView> {
         let id = Uuid::now_v7();
         let actor = asker(actor)?;
-        let plan = self.small_plan(kind, &order).await?;
+        let (plan, hand) = self.small_plan(kind, &order).await?.unzip();
         let planned = plan.as_ref().map(|p| p.rows.as_slice()).unwrap_or_default();
         let mut row = self.row(id, kind, &order, &actor, resend_of);
         let counts = crate::notifications::planned_counts(planned, row.recipients, plan.is_some());
@@ -161,7 +163,7 @@ impl Engine {
         let accepted = self.inner.store.accept(self.inner.tenant_key(), acceptance).await;
         let accepted = accepted.map_err(|e| crate::refusal("notification", e))?;
         metrics::counter!("carillon_events_accepted_total", "kind" => kind.name).increment(1);
-        self.set_off(row.clone(), accepted, &order);
+        self.set_off(row.clone(), accepted, &order, hand.flatten());
         match kept {
             Some(view) => Ok(view),
             None => self.view(&row, &counts, true).await,
@@ -169,17 +171,17 @@ impl Engine {
     }
 
     /// Puts an accepted event on its way.
-    fn set_off(&self, mut row: EventRow, accepted: Accepted, order: &Order) {
+    fn set_off(&self, mut row: EventRow, accepted: Accepted, order: &Order, hand: Option<Hand>) {
         row.key = accepted.key;
         row.inbox_seq = accepted.inbox_seq;
         let due = order.due_at.is_none();
         let planned = matches!(row.state, EventState::Sending | EventState::Done);
         if due && planned {
-            self.publish(&row, &Reached { audience: &order.audience, by_device_only: &order.by_device_only });
+            self.publish_or_tell(&row, &Reached { audience: &order.audience, by_device_only: &order.by_device_only });
         }
         if !accepted.claims.is_empty() {
             self.keep_card(row);
-            deliver::carry_now(self, accepted.claims);
+            deliver::carry_now(self, accepted.claims, hand);
         } else if !planned {
             self.inner.accepted.notify_one();
         } else {
@@ -187,8 +189,8 @@ impl Engine {
         }
     }
 
-    /// The whole plan of an event that is small and due now.
-    async fn small_plan(&self, kind: &'static EventTypeDeclaration, order: &Order) -> crate::Result<Option<PagePlan>> {
+    /// The whole plan of an event that is small and due now, and what it can be sent from.
+    async fn small_plan(&self, kind: &'static EventTypeDeclaration, order: &Order) -> crate::Result<Option<(PagePlan, Option<Hand>)>> {
         if order.due_at.is_some() || order.audience.len() > SMALL {
             return Ok(None);
         }
@@ -196,12 +198,17 @@ impl Engine {
         let cursor = people.last().copied().unwrap_or_default();
         let by_device = order.by_device_only.iter().map(PersonKey).collect();
         let spec = Spec { kind, urgency: order.urgency, expires_at: order.expires_at, devices: &order.addressed.devices };
-        let (rows, policy_version) = dispatch::rows(self, &spec, People { people, by_device }).await?;
-        if rows.len() > URGENT_ROWS {
+        let planned = dispatch::rows(self, &spec, People { people, by_device }, Reading::ForAll).await?;
+        if planned.rows.len() > URGENT_ROWS {
             return Ok(None);
         }
-        let claim = Some(Lease { node: self.inner.node, until: self.now().plus(deliver::LEASE) });
-        Ok(Some(PagePlan { event: model::EventKey(0), rows, policy_version, lane: Lane::Urgent, cursor, last: true, claim }))
+        let hand = Hand::of(&planned, self.now());
+        let Planned { rows, policy_version, .. } = planned;
+        let lease = Lease { node: self.inner.node, until: self.now().plus(self.lease()) };
+        let channels = self.inner.channels.iter().map(|c| c.kind()).collect();
+        let claim = self.inner.duties.deliver.then_some((lease, channels));
+        let plan = PagePlan { event: model::EventKey(0), rows, policy_version, lane: Lane::Urgent, cursor, last: true, claim };
+        Ok(Some((plan, hand)))
     }
 
     fn row(&self, id: Uuid, kind: &EventTypeDeclaration, order: &Order, actor: &(Uuid, String), resend_of: Option<Uuid>) -> EventRow {

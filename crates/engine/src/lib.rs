@@ -16,6 +16,7 @@ pub mod explain;
 pub mod inbox;
 pub mod intake;
 pub mod keys;
+mod neighbours;
 pub mod notifications;
 pub mod parts;
 pub mod presence;
@@ -26,7 +27,7 @@ pub mod settler;
 pub mod standing;
 pub mod timers;
 
-pub use parts::{Engine, Parts};
+pub use parts::{Duties, Engine, Parts};
 
 use model::{Refusal, RefusalKind};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::admin::auth::Doorkeeper;
 use crate::cards::Cards;
-use crate::deliver::Pauses;
+use crate::deliver::{Pauses, Rooms};
 use crate::inbox::Streams;
 use crate::keys::Keys;
 use crate::presence::Presence;
@@ -36,6 +36,24 @@ pub struct Parts {
     pub organization: String,
     /// A folder for files that are being received.
     pub scratch: PathBuf,
+    /// What this process does of the work.
+    pub duties: Duties,
+}
+
+/// What a process does of the work; requests are answered by whoever serves them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duties {
+    /// Plans accepted events.
+    pub dispatch: bool,
+    /// Carries planned deliveries.
+    pub deliver: bool,
+    /// Does what happens by itself: forgetting.
+    pub timers: bool,
+}
+
+impl Duties {
+    /// Everything: the only choice on an embedded store.
+    pub const ALL: Duties = Duties { dispatch: true, deliver: true, timers: true };
 }
 
 /// The running engine. Cheap to clone.
@@ -62,11 +80,18 @@ pub(crate) struct Inner {
     pub settler: Settler,
     pub cards: Cards,
     pub pauses: Pauses,
+    /// Room for campaign segments, which dispatch and deliver share.
+    pub rooms: Rooms,
     pub doorkeeper: Doorkeeper,
+    pub duties: Duties,
     /// Wakes dispatch: an event was accepted.
     pub accepted: Wake,
     /// Wakes deliver: a segment may be due.
     pub planned: Wake,
+    /// Settings, memberships or cancellations changed.
+    pub changed: Wake,
+    /// Events got their place in the inbox.
+    pub published: Wake,
     /// Events that were cancelled in this process's life and still have waiting rows.
     pub cancelled: parking_lot::RwLock<HashSet<model::EventKey>>,
     pub configured: HashSet<ChannelKind>,
@@ -97,6 +122,7 @@ impl Engine {
             settler: Settler::new(),
             cards: Cards::default(),
             pauses: Pauses::default(),
+            rooms: Rooms::new(&parts.channels),
             store: parts.store,
             channels: parts.channels,
             sources: parts.sources,
@@ -113,6 +139,9 @@ impl Engine {
             doorkeeper: Doorkeeper::default(),
             accepted: Wake::default(),
             planned: Wake::default(),
+            changed: Wake::default(),
+            published: Wake::default(),
+            duties: parts.duties,
             cancelled: parking_lot::RwLock::default(),
             configured,
             stop,
@@ -130,11 +159,16 @@ impl Engine {
         let inner = &self.inner;
         inner.tasks.spawn(load_roster(self.clone()));
         inner.tasks.spawn(crate::settler::run(self.clone()));
-        inner.tasks.spawn(crate::dispatch::run(self.clone()));
-        inner.tasks.spawn(crate::timers::run(self.clone()));
-        for channel in &inner.channels {
+        if inner.duties.dispatch {
+            inner.tasks.spawn(crate::dispatch::run(self.clone()));
+        }
+        if inner.duties.timers {
+            inner.tasks.spawn(crate::timers::run(self.clone()));
+        }
+        for channel in inner.channels.iter().filter(|_| inner.duties.deliver) {
             crate::deliver::start(self, channel.clone());
         }
+        crate::neighbours::start(self);
     }
 
     /// Stops taking up work, waits for what is on the wire and its settlement (at most `limit`), and answers whether
@@ -143,7 +177,13 @@ impl Engine {
         self.inner.stop.cancel();
         self.inner.streams.close();
         self.inner.tasks.close();
-        tokio::time::timeout(limit, self.inner.tasks.wait()).await.is_ok()
+        let rested = tokio::time::timeout(limit, self.inner.tasks.wait()).await.is_ok();
+        if self.inner.store.is_shared()
+            && let Err(error) = self.inner.store.leave(self.inner.node).await
+        {
+            tracing::warn!(%error, "the other processes cannot be told that this one ends; they will notice");
+        }
+        rested
     }
 
     /// Cancelled when the engine stops: for streams that have to end.

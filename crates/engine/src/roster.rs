@@ -1,19 +1,110 @@
-//! The resident copy of group membership: bitmaps of people, lists of nested groups. Resolving an audience of a million
-//! people takes milliseconds here and half a second in SQL. The store holds the truth.
+//! The resident copy of group membership: sorted keys of people, bitmaps where a group is large, lists of nested groups.
+//! Resolving an audience of a million people takes milliseconds here and half a second in SQL. The store holds the truth.
 
 use crate::parts::Inner;
 use model::directory::{Member, MemberKind};
 use model::{GroupKey, PersonKey, TenantKey};
 use parking_lot::RwLock;
-use roaring::{MultiOps, RoaringBitmap};
+use roaring::RoaringBitmap;
 use std::collections::{HashMap, HashSet};
 use store::Shared;
 use tokio::sync::watch;
 
+/// Up to this many people a group keeps their keys as they are: a bitmap of people who lie far apart costs several times
+/// as much.
+const FEW: usize = 4_096;
+
 #[derive(Default)]
 struct Group {
-    people: RoaringBitmap,
+    people: People,
     groups: Vec<GroupKey>,
+}
+
+enum People {
+    /// Sorted, not repeated.
+    Few(Vec<u32>),
+    Many(RoaringBitmap),
+}
+
+impl Default for People {
+    fn default() -> People {
+        People::Few(Vec::new())
+    }
+}
+
+impl People {
+    fn insert(&mut self, key: u32) {
+        match self {
+            // Members are read in order, so most are put at the end.
+            People::Few(keys) if keys.last().is_none_or(|last| *last < key) => keys.push(key),
+            People::Few(keys) => {
+                if let Err(at) = keys.binary_search(&key) {
+                    keys.insert(at, key);
+                }
+            }
+            People::Many(keys) => {
+                keys.insert(key);
+            }
+        }
+        if let People::Few(keys) = self
+            && keys.len() > FEW
+        {
+            *self = People::Many(keys.iter().copied().collect());
+        }
+    }
+
+    fn remove(&mut self, key: u32) {
+        match self {
+            People::Few(keys) => keys.retain(|k| *k != key),
+            People::Many(keys) => {
+                keys.remove(key);
+            }
+        }
+    }
+
+    fn contains(&self, key: u32) -> bool {
+        match self {
+            People::Few(keys) => keys.binary_search(&key).is_ok(),
+            People::Many(keys) => keys.contains(key),
+        }
+    }
+}
+
+/// People of many groups, gathered once each: a plain bit for every key, in pages of 65,536 that are made when they are
+/// first needed.
+#[derive(Default)]
+struct Crowd {
+    pages: Vec<Option<Box<[u8; CROWD_PAGE]>>>,
+}
+
+const CROWD_PAGE: usize = 65_536 / 8;
+
+impl Crowd {
+    fn add(&mut self, people: &People) {
+        match people {
+            People::Few(keys) => keys.iter().for_each(|key| self.insert(*key)),
+            People::Many(keys) => keys.iter().for_each(|key| self.insert(key)),
+        }
+    }
+
+    fn insert(&mut self, key: u32) {
+        let page = (key >> 16) as usize;
+        if self.pages.len() <= page {
+            self.pages.resize_with(page + 1, || None);
+        }
+        let page = self.pages[page].get_or_insert_with(|| Box::new([0; CROWD_PAGE]));
+        page[(key & 0xFFFF) as usize / 8] |= 1 << (key & 7);
+    }
+
+    fn into_bitmap(self) -> RoaringBitmap {
+        let mut all = RoaringBitmap::new();
+        for (number, page) in (0u32..).zip(self.pages) {
+            if let Some(page) = page {
+                all |= RoaringBitmap::from_lsb0_bytes(number << 16, &page[..]);
+            }
+        }
+        all
+    }
 }
 
 #[derive(Default)]
@@ -66,9 +157,7 @@ impl Roster {
         let entry = resident.groups.entry(group).or_default();
         for member in remove {
             match member.kind {
-                MemberKind::User => {
-                    entry.people.remove(member.key);
-                }
+                MemberKind::User => entry.people.remove(member.key),
                 MemberKind::Group => entry.groups.retain(|g| g.0 != member.key),
                 MemberKind::Device => {}
             }
@@ -76,6 +165,34 @@ impl Roster {
         for member in add {
             entry.insert(*member);
         }
+    }
+
+    /// Takes over what other processes changed, up to the store's version at least.
+    pub(crate) async fn catch_up(&self, store: &Shared, tenant: TenantKey, version: i64) -> store::Result<()> {
+        if self.version() >= version {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        self.catch_up_in_turn(store, tenant, version).await
+    }
+
+    /// As [`Roster::catch_up`], by whoever holds the turn.
+    pub(crate) async fn catch_up_in_turn(&self, store: &Shared, tenant: TenantKey, version: i64) -> store::Result<()> {
+        let from = self.version();
+        if from >= version {
+            return Ok(());
+        }
+        match store.member_changes(tenant, from).await? {
+            Some((reached, changes)) => {
+                for (group, member, added) in &changes {
+                    let one = std::slice::from_ref(member);
+                    if *added { self.apply(*group, one, &[]) } else { self.apply(*group, &[], one) }
+                }
+                self.resident.write().version = reached;
+            }
+            None => *self.resident.write() = Resident::read(store, tenant).await?,
+        }
+        Ok(())
     }
 
     /// Reads everything again when the store's version moved: after an import, or when objects were deleted.
@@ -86,9 +203,9 @@ impl Roster {
     /// Everybody in these groups, nested ones included, once each; cycles are walked once. Also the version that says so.
     pub fn resolve(&self, groups: &[GroupKey]) -> (i64, RoaringBitmap) {
         let resident = self.resident.read();
-        let mut found: Vec<&RoaringBitmap> = Vec::new();
-        resident.walk(groups, |group| found.push(&group.people));
-        (resident.version, found.union())
+        let mut crowd = Crowd::default();
+        resident.walk(groups, |group| crowd.add(&group.people));
+        (resident.version, crowd.into_bitmap())
     }
 
     /// As [`Roster::resolve`], without the version.
@@ -117,9 +234,7 @@ impl Roster {
 impl Group {
     fn insert(&mut self, member: Member) {
         match member.kind {
-            MemberKind::User => {
-                self.people.insert(member.key);
-            }
+            MemberKind::User => self.people.insert(member.key),
             MemberKind::Group if !self.groups.contains(&GroupKey(member.key)) => self.groups.push(GroupKey(member.key)),
             // A device in a group never receives because of it (SPEC §4).
             MemberKind::Group | MemberKind::Device => {}
@@ -131,8 +246,15 @@ impl Resident {
     async fn read(store: &Shared, tenant: TenantKey) -> store::Result<Resident> {
         let (version, rows) = store.memberships(tenant).await?;
         let mut groups: HashMap<GroupKey, Group> = HashMap::new();
-        for (group, member) in rows {
-            groups.entry(group).or_default().insert(member);
+        // They are sorted by group. Each list is made at its full size: grown one by one they would leave the heap full of
+        // holes, and there are ten thousand of them.
+        for members in rows.chunk_by(|one, next| one.0 == next.0) {
+            let group = groups.entry(members[0].0).or_default();
+            let people = members.iter().filter(|(_, member)| member.kind == MemberKind::User).count();
+            if people <= FEW {
+                group.people = People::Few(Vec::with_capacity(people));
+            }
+            members.iter().for_each(|(_, member)| group.insert(*member));
         }
         Ok(Resident { version, groups })
     }
@@ -171,6 +293,21 @@ mod tests {
         assert_eq!(people.iter().collect::<Vec<_>>(), [10, 11, 12]);
         assert_eq!(roster.groups_within(&[GroupKey(2)]).len(), 3);
         assert!(roster.holds(&[GroupKey(2)], PersonKey(12)) && !roster.holds(&[GroupKey(2)], PersonKey(99)));
+    }
+
+    #[test]
+    fn a_large_group_and_keys_that_lie_far_apart_are_gathered_like_small_ones() {
+        let roster = Roster::default();
+        let many: Vec<Member> = (0..10_000).rev().map(|n| member(MemberKind::User, n * 400_000 + 1)).collect();
+        roster.apply(GroupKey(1), &many, &[]);
+        roster.apply(GroupKey(2), &[member(MemberKind::User, 1), member(MemberKind::User, u32::MAX), member(MemberKind::Group, 1)], &[]);
+        let (_, people) = roster.resolve(&[GroupKey(2)]);
+        let mut expected: Vec<u32> = (0..10_000).map(|n| n * 400_000 + 1).chain([u32::MAX]).collect();
+        expected.sort_unstable();
+        assert_eq!(people.iter().collect::<Vec<_>>(), expected);
+        assert!(roster.holds(&[GroupKey(2)], PersonKey(400_001)) && !roster.holds(&[GroupKey(2)], PersonKey(2)));
+        roster.apply(GroupKey(1), &[], &many[1..]);
+        assert_eq!(roster.people_of(&[GroupKey(1)]).iter().collect::<Vec<_>>(), [9_999 * 400_000 + 1]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::Engine;
 use model::SegmentKey;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 use store::Settle;
 use tokio::sync::mpsc;
@@ -44,6 +45,13 @@ impl Settler {
     /// Whether the claim on this segment was lost to another process.
     pub fn is_lost(&self, segment: SegmentKey) -> bool {
         self.lost.read().contains(&segment)
+    }
+
+    /// Claims on these segments were lost to another process.
+    pub(crate) fn lose(&self, segments: Vec<SegmentKey>) {
+        if !segments.is_empty() {
+            self.lost.write().extend(segments);
+        }
     }
 
     /// The segment was claimed anew.
@@ -92,12 +100,13 @@ async fn idle_and_stopping(engine: &Engine) {
 async fn commit(engine: &Engine, batch: Vec<Settle>) {
     let inner = &engine.inner;
     metrics::histogram!("carillon_settle_batch_rows").record(batch.len() as f64);
+    let batch: Arc<[Settle]> = batch.into();
     loop {
         match inner.store.settle(batch.clone()).await {
             Ok(settled) => {
                 if !settled.lost.is_empty() {
                     tracing::warn!(segments = settled.lost.len(), "claims were lost to another process");
-                    inner.settler.lost.write().extend(settled.lost);
+                    inner.settler.lose(settled.lost);
                 }
                 if !settled.done.is_empty() {
                     inner.cards.forget(&settled.done);

@@ -15,23 +15,41 @@ use store::Shared;
 use tokio::sync::watch;
 
 /// A wake-up that is never lost: who subscribed before it was rung will see it. It is a hint; rows are the truth.
-pub struct Wake(watch::Sender<u64>);
+pub struct Wake {
+    bell: watch::Sender<u64>,
+    /// Rings of this process only, to be told to the others.
+    outside: watch::Sender<u64>,
+}
+
+/// Where to wait for rings; `changed` answers once for all since it last did.
+pub type Bell = watch::Receiver<u64>;
 
 impl Default for Wake {
     fn default() -> Wake {
-        Wake(watch::channel(0).0)
+        Wake { bell: watch::channel(0).0, outside: watch::channel(0).0 }
     }
 }
 
 impl Wake {
-    /// Rings.
+    /// Rings, here and at the other processes.
     pub fn notify_one(&self) {
-        self.0.send_modify(|n| *n = n.wrapping_add(1));
+        self.heard();
+        self.outside.send_modify(|n| *n = n.wrapping_add(1));
     }
 
-    /// A bell to wait at; `changed` answers once for all rings since it last did.
-    pub fn bell(&self) -> watch::Receiver<u64> {
-        self.0.subscribe()
+    /// Rings here: another process did.
+    pub fn heard(&self) {
+        self.bell.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// A bell to wait at.
+    pub fn bell(&self) -> Bell {
+        self.bell.subscribe()
+    }
+
+    /// A bell that only this process rings.
+    pub fn outside(&self) -> Bell {
+        self.outside.subscribe()
     }
 }
 
@@ -39,6 +57,8 @@ impl Wake {
 pub struct Standing {
     current: ArcSwap<PolicySnapshot>,
     gate: RwLock<()>,
+    /// Whether what stands can be read: always, where nobody else can change it.
+    sees: watch::Sender<bool>,
     /// One change at a time, so that snapshots go up in the order of their versions.
     turn: tokio::sync::Mutex<()>,
 }
@@ -48,7 +68,7 @@ impl Standing {
     pub(crate) async fn open(store: &Shared, tenant: TenantKey, declared: &[SettingDeclaration]) -> store::Result<Standing> {
         let (version, set) = store.settings(tenant).await?;
         let current = ArcSwap::from_pointee(PolicySnapshot::new(version, declared, set));
-        Ok(Standing { current, gate: RwLock::new(()), turn: tokio::sync::Mutex::new(()) })
+        Ok(Standing { current, gate: RwLock::new(()), sees: watch::channel(true).0, turn: tokio::sync::Mutex::new(()) })
     }
 
     /// The policy in force.
@@ -64,6 +84,38 @@ impl Standing {
     /// Held while one request is looked at and handed over.
     pub fn gate(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read()
+    }
+
+    /// Whether what stands is known; nothing may start while it is not.
+    pub fn sees(&self) -> bool {
+        *self.sees.borrow()
+    }
+
+    /// Resolves once what stands is known.
+    pub async fn sighted(&self) {
+        if !self.sees() {
+            // The sender lives here, so waiting ends with the value.
+            let _ = self.sees.subscribe().wait_for(|sees| *sees).await;
+        }
+    }
+
+    /// Notes whether what stands can be read; answers what was noted before. After `false` nothing starts.
+    pub(crate) fn see(&self, sees: bool) -> bool {
+        if self.sees() == sees {
+            return sees;
+        }
+        self.closed(|| self.sees.send_replace(sees))
+    }
+
+    /// Takes over settings that another process changed.
+    pub(crate) async fn read_again(&self, inner: &Inner) -> store::Result<()> {
+        let _turn = self.turn.lock().await;
+        let (version, set) = inner.store.settings(inner.tenant_key()).await?;
+        if version > self.version() {
+            let snapshot = Arc::new(PolicySnapshot::new(version, &inner.settings, set));
+            self.closed(|| self.current.store(snapshot));
+        }
+        Ok(())
     }
 
     /// Runs `change` while nothing can start.
@@ -86,6 +138,7 @@ impl Standing {
         let snapshot = Arc::new(PolicySnapshot::new(version, &inner.settings, set));
         self.closed(|| self.current.store(snapshot));
         inner.planned.notify_one();
+        inner.changed.notify_one();
         Ok(version)
     }
 }

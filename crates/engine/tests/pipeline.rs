@@ -129,6 +129,7 @@ impl House {
             keys: Keys::new(vec![[7; 32]]),
             organization: "Test".into(),
             scratch: folder.clone(),
+            duties: engine::Duties::ALL,
         };
         let (engine, fresh) = Engine::start(parts).await.expect("the engine starts");
         assert!(fresh);

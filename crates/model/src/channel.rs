@@ -81,6 +81,20 @@ pub enum Address<'a> {
         /// Whether it belongs to the service's sandbox.
         sandbox: bool,
     },
+    /// A channel of the Windows push service: the URL is the address.
+    ChannelUrl {
+        /// `https://…notify.windows.com/…`.
+        url: &'a str,
+    },
+    /// A browser's subscription (RFC 8030, RFC 8291).
+    Subscription {
+        /// The push resource.
+        endpoint: &'a str,
+        /// The browser's public key: an uncompressed P-256 point in base64url, 87 characters.
+        p256dh: &'a str,
+        /// The browser's secret in clear: 16 bytes in base64url, 22 characters. Never logged.
+        auth: &'a str,
+    },
     /// A mailbox.
     Mailbox {
         /// `local@domain`.
@@ -133,6 +147,16 @@ pub trait Channel: Send + Sync + 'static {
     /// Puts words into the channel's form. Text too long for the provider's payload is shortened at a character
     /// boundary; the inbox keeps the whole.
     fn render(&self, words: &Words) -> Rendered;
+
+    /// Room for one more letter in this lane, where a connection has it right now. `None` says nothing about why not.
+    fn reserve_now(&self, _lane: Lane) -> Option<Box<dyn Slot>> {
+        None
+    }
+
+    /// Takes back every letter that was handed over and is not on its way yet: a switch was turned off, or an event was
+    /// cancelled. Once this has returned, none of them starts; they are answered `TryLater` with the code `recalled`. A
+    /// channel whose slots put letters on their way before `send` returns has nothing to take back.
+    fn recall(&self) {}
 
     /// Waits until a connection is ready and has room for one more letter in this lane.
     ///

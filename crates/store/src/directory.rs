@@ -285,25 +285,35 @@ pub struct RegistrationFacts {
     pub state: RegistrationState,
     /// When it was last registered.
     pub registered_at: Timestamp,
-    /// The address; read only when asked for.
-    pub address: Option<Box<RegistrationAddress>>,
+    /// Where [`FactsPage::address`] finds the address; read only when asked for.
+    pub address: Option<AddressAt>,
 }
 
 /// Where a registration is reached.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RegistrationAddress {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RegistrationAddress<'a> {
     /// Token.
-    pub token: String,
+    pub token: &'a str,
     /// App.
-    pub app: String,
+    pub app: &'a str,
     /// Sandbox or production.
     pub environment: Environment,
     /// Endpoint.
-    pub endpoint: String,
+    pub endpoint: &'a str,
     /// Public key.
-    pub p256dh: String,
+    pub p256dh: &'a str,
     /// Sealed secret.
-    pub auth: Vec<u8>,
+    pub auth: &'a [u8],
+}
+
+/// The place of an address in its page.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AddressAt {
+    text: u32,
+    secret: u32,
+    /// Of token, app, endpoint, public key and sealed secret; none of them is longer than the limits of their fields.
+    lengths: [u16; 5],
+    environment: Environment,
 }
 
 /// Facts of a page of people. Each list is sorted: people by key, devices by (owner, key), registrations by (owner,
@@ -316,6 +326,81 @@ pub struct FactsPage {
     pub devices: Vec<DeviceFacts>,
     /// Their registrations.
     pub registrations: Vec<RegistrationFacts>,
+    /// The addresses' text one behind the other, and their secrets: a thousand of them are two pieces of memory.
+    texts: String,
+    secrets: Vec<u8>,
+}
+
+impl FactsPage {
+    /// Of these lists, without addresses.
+    pub fn of(people: Vec<PersonFacts>, devices: Vec<DeviceFacts>, registrations: Vec<RegistrationFacts>) -> FactsPage {
+        FactsPage { people, devices, registrations, ..FactsPage::default() }
+    }
+
+    /// With room for so many people with a device or two.
+    pub fn with_capacity(people: usize) -> FactsPage {
+        FactsPage {
+            people: Vec::with_capacity(people),
+            devices: Vec::with_capacity(people + people / 2),
+            registrations: Vec::with_capacity(people + people / 2),
+            ..FactsPage::default()
+        }
+    }
+
+    /// Puts an address away.
+    ///
+    /// # Panics
+    /// When a field is longer than 65,535 bytes or the page holds four gigabytes: fields are limited to a few kilobytes.
+    pub fn keep_address(&mut self, address: RegistrationAddress<'_>) -> AddressAt {
+        let place = |bytes: usize| u32::try_from(bytes).expect("a page holds some hundred kilobytes of addresses");
+        let (text, secret) = (place(self.texts.len()), place(self.secrets.len()));
+        let mut lengths = [0; 5];
+        let length = |bytes: usize| u16::try_from(bytes).expect("the fields of a registration are limited");
+        for (kept, part) in lengths.iter_mut().zip([address.token, address.app, address.endpoint, address.p256dh]) {
+            self.texts.push_str(part);
+            *kept = length(part.len());
+        }
+        self.secrets.extend_from_slice(address.auth);
+        lengths[4] = length(address.auth.len());
+        AddressAt { text, secret, lengths, environment: address.environment }
+    }
+
+    /// A registration's address, if it was read.
+    pub fn address(&self, registration: &RegistrationFacts) -> Option<RegistrationAddress<'_>> {
+        let AddressAt { text, secret, lengths, environment } = registration.address?;
+        let mut from = text as usize;
+        let mut part = |length: u16| {
+            let part = &self.texts[from..from + usize::from(length)];
+            from += usize::from(length);
+            part
+        };
+        let (token, app, endpoint, p256dh) = (part(lengths[0]), part(lengths[1]), part(lengths[2]), part(lengths[3]));
+        let auth = &self.secrets[secret as usize..][..usize::from(lengths[4])];
+        Some(RegistrationAddress { token, app, environment, endpoint, p256dh, auth })
+    }
+}
+
+/// Of which registrations addresses are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Addresses {
+    /// Of none.
+    #[default]
+    None,
+    /// Of those with this service.
+    Of(Service),
+    /// Of all.
+    All,
+}
+
+impl Addresses {
+    /// Whether they are read for this service.
+    pub fn include(self, service: Service) -> bool {
+        match self {
+            Addresses::None => false,
+            Addresses::Of(one) => one == service,
+            Addresses::All => true,
+        }
+    }
 }
 
 /// How much of the facts to read.
@@ -325,8 +410,8 @@ pub struct FactsDepth {
     pub timezones: bool,
     /// Mailbox addresses and names.
     pub mailboxes: bool,
-    /// Addresses of the registrations with this service.
-    pub addresses: Option<Service>,
+    /// Of which registrations the addresses are read.
+    pub addresses: Addresses,
 }
 
 /// What an enrolment code gives: the device and its token.
@@ -419,6 +504,9 @@ pub trait Directory {
     /// Uses a code: adds the device, owned and enrolled by the code's person, and its token, all or nothing.
     async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)>;
 
+    /// A number that moves with every change of people, devices and registrations, once the change can be read: facts that
+    /// were read at the number that stands now are still true. `None` where another process may change them unseen.
+    fn facts_version(&self) -> Option<u64>;
     /// Facts of some people, whose keys are sorted.
     async fn facts(&self, tenant: TenantKey, people: Arc<[PersonKey]>, depth: FactsDepth) -> Result<FactsPage>;
     /// Facts of everybody with a key in the range, both ends included: for reports over a whole organization.

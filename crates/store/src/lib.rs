@@ -7,6 +7,7 @@
 //!
 //! No rule about who is told what lives here. Time is handed in at opening: limits are counted by that clock.
 
+pub mod cluster;
 pub mod conformance;
 pub mod directory;
 pub mod import;
@@ -14,6 +15,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod sqlite;
 
+pub use cluster::{Cluster, MemberChange, StandingRow, Wake};
 pub use directory::*;
 pub use import::{Import, ImportFile, ImportMode, ImportProgress, ImportReport, ImportSource};
 pub use ledger::*;
@@ -75,9 +77,9 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The whole contract.
-pub trait Store: Directory + Outbox + Ledger + ImportSource + Send + Sync + 'static {}
+pub trait Store: Directory + Outbox + Ledger + ImportSource + Cluster + Send + Sync + 'static {}
 
-impl<T: Directory + Outbox + Ledger + ImportSource + Send + Sync + 'static> Store for T {}
+impl<T: Directory + Outbox + Ledger + ImportSource + Cluster + Send + Sync + 'static> Store for T {}
 
 /// A store that several rooms share.
 pub type Shared = Arc<dyn Store>;

@@ -16,6 +16,8 @@ use model::{
 };
 use roaring::RoaringBitmap;
 use serde_json::Value;
+use std::borrow::Cow;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Whom an event names, as the caller wrote it (after names became keys).
@@ -115,8 +117,8 @@ pub struct PagePlan {
     pub cursor: PersonKey,
     /// Whether the plan is complete with this page.
     pub last: bool,
-    /// Claim the new segments at once, for this node until then: saves a round on the urgent path.
-    pub claim: Option<Lease>,
+    /// Claim its new segments of these channels at once: saves a round.
+    pub claim: Option<(Lease, Vec<ChannelKind>)>,
 }
 
 /// A claim's holder and end.
@@ -257,9 +259,9 @@ pub struct Attempt {
     /// When the answer came.
     pub at: Timestamp,
     /// The outcome's word.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     /// The provider's code, empty for accepted.
-    pub code: String,
+    pub code: Cow<'static, str>,
     /// Numeric status, 0 when there was none.
     pub status: u16,
 }
@@ -268,7 +270,7 @@ pub struct Attempt {
 #[derive(Clone, Debug)]
 pub enum Settle {
     /// A row.
-    Row(Box<Settlement>),
+    Row(Settlement),
     /// The claim ends: the segment waits for its earliest row, not before `not_before`, or is gone.
     Release {
         /// Which.
@@ -457,7 +459,7 @@ pub trait Outbox {
     async fn load(&self, claim: Claim, depth: FactsDepth) -> Result<Loaded>;
     /// Writes what became of rows, and releases claims. Writes of a lost claim are left out and reported. A row that
     /// something else ended meanwhile (a receipt, a leaver) stays as it is, unless the provider took the message.
-    async fn settle(&self, batch: Vec<Settle>) -> Result<Settled>;
+    async fn settle(&self, batch: Arc<[Settle]>) -> Result<Settled>;
     /// Frees every claim of earlier processes; the embedded store does it at opening, since its lock voids them.
     async fn void_claims(&self) -> Result<u64>;
     /// Makes rows that wait because of a fault of ours due at once (a restart usually brings the mend).

@@ -85,7 +85,7 @@ async fn deliver(store: &Sqlite) -> bool {
     let Some(claim) = claims.into_iter().next() else { return false };
     let rows = store.load(claim.clone(), FactsDepth::default()).await.expect("loaded").rows;
     let settlement = |row: &store::DueRow| {
-        Settle::Row(Box::new(Settlement {
+        Settle::Row(Settlement {
             segment: claim.segment,
             generation: claim.generation,
             id: DeliveryId { event: claim.event, person: row.person, seq: row.seq },
@@ -95,16 +95,16 @@ async fn deliver(store: &Sqlite) -> bool {
             due: Timestamp(0),
             facts: row.facts,
             policy_version: 1,
-            attempt: Some(Attempt { number: 1, at: Wall.now(), outcome: "accepted".into(), code: String::new(), status: 0 }),
+            attempt: Some(Attempt { number: 1, at: Wall.now(), outcome: "accepted".into(), code: "".into(), status: 0 }),
             retire: None,
             log_push: false,
-        }))
+        })
     };
     for half in rows.chunks(PAGE as usize / 2) {
         store.settle(half.iter().map(settlement).collect()).await.expect("settled");
     }
     let release = Settle::Release { segment: claim.segment, generation: claim.generation, not_before: Timestamp(0) };
-    assert!(store.settle(vec![release]).await.expect("released").lost.is_empty());
+    assert!(store.settle([release].into()).await.expect("released").lost.is_empty());
     true
 }
 

@@ -16,6 +16,7 @@ use model::event::Urgency;
 use model::outcome::{Cause, Outcome};
 use model::source::Words;
 use model::time::Timestamp;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,8 @@ struct Inner {
     token: ProviderToken,
     topic: HeaderValue,
     deadline: Duration,
+    /// What the last letter's headers were made of.
+    common: Mutex<Option<Common>>,
 }
 
 impl ApnsChannel {
@@ -113,7 +116,15 @@ impl ApnsChannel {
             ChannelSetupError::new("channels.apns.topic", "it is empty or holds other than ASCII", mend)
         })?;
         let token = ProviderToken::new(&settings.key, &settings.key_id, &settings.team_id)?;
-        let inner = Inner { pool: Pool::new(main.clone(), pool), target: main, sandbox, token, topic, deadline: settings.deadline };
+        let inner = Inner {
+            pool: Pool::new(main.clone(), pool),
+            target: main,
+            sandbox,
+            token,
+            topic,
+            deadline: settings.deadline,
+            common: Mutex::default(),
+        };
         Ok(ApnsChannel(Arc::new(inner)))
     }
 }
@@ -125,6 +136,11 @@ impl Channel for ApnsChannel {
 
     fn render(&self, words: &Words) -> Rendered {
         Rendered { head: Bytes::new(), body: payload::payload(words) }
+    }
+
+    fn reserve_now(&self, lane: Lane) -> Option<Box<dyn Slot>> {
+        let room = self.0.pool.room_now(lane)?;
+        Some(Box::new(ApnsSlot { room, lane, inner: self.0.clone() }))
     }
 
     fn reserve(&self, lane: Lane) -> Boxed<'_, Result<Box<dyn Slot>, Outcome>> {
@@ -207,7 +223,7 @@ impl Inner {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
-        *request.headers_mut() = headers(letter, token.clone(), topic);
+        *request.headers_mut() = self.headers(letter, &token, &topic);
         Ok(Asked { request, token, own_topic, sandbox })
     }
 
@@ -226,40 +242,73 @@ impl Inner {
             Err(cause) => return Outcome::TryLater { after: None, cause },
         };
         let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let retry_after = answer.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let expired = refusal.reason == "ExpiredProviderToken";
         outcomes::outcome(&outcomes::Said {
             status: answer.status.as_u16(),
             reason: &refusal.reason,
             timestamp: refusal.timestamp,
-            retry_after: retry_after.and_then(|value| outcomes::retry_after(value, now)),
+            retry_after: answer.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| outcomes::retry_after(v, now)),
             own_topic,
             renewed: expired && self.token.expired(token, now),
         })
     }
 }
 
-/// The request's headers. The path and the id differ in every request; they are kept out of the header compression
-/// table (the id by its mark), as Apple asks, so that the rest stays in it.
-fn headers(letter: &Letter<'_>, token: HeaderValue, topic: HeaderValue) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(header::AUTHORIZATION, token);
-    headers.insert(HeaderName::from_static("apns-topic"), topic);
-    headers.insert(HeaderName::from_static("apns-push-type"), HeaderValue::from_static("alert"));
-    headers.insert(HeaderName::from_static("apns-priority"), HeaderValue::from_static(priority(letter.urgency)));
-    let expiration = letter.expires_at.unix_seconds().clamp(0, i64::from(u32::MAX));
-    headers.insert(HeaderName::from_static("apns-expiration"), HeaderValue::from(expiration));
-    if let Ok(collapse) = HeaderValue::from_str(letter.collapse_key)
-        && !collapse.is_empty()
-    {
-        headers.insert(HeaderName::from_static("apns-collapse-id"), collapse);
+/// The headers that all letters of an event have in common, and what they were made of.
+struct Common {
+    token: HeaderValue,
+    topic: HeaderValue,
+    urgency: Urgency,
+    expires_at: Timestamp,
+    collapse_key: Box<str>,
+    headers: HeaderMap,
+}
+
+impl Common {
+    fn new(letter: &Letter<'_>, token: &HeaderValue, topic: &HeaderValue) -> Common {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(header::AUTHORIZATION, token.clone());
+        headers.insert(HeaderName::from_static("apns-topic"), topic.clone());
+        headers.insert(HeaderName::from_static("apns-push-type"), HeaderValue::from_static("alert"));
+        headers.insert(HeaderName::from_static("apns-priority"), HeaderValue::from_static(priority(letter.urgency)));
+        let expiration = letter.expires_at.unix_seconds().clamp(0, i64::from(u32::MAX));
+        headers.insert(HeaderName::from_static("apns-expiration"), HeaderValue::from(expiration));
+        if let Ok(collapse) = HeaderValue::from_str(letter.collapse_key)
+            && !collapse.is_empty()
+        {
+            headers.insert(HeaderName::from_static("apns-collapse-id"), collapse);
+        }
+        let (urgency, expires_at) = (letter.urgency, letter.expires_at);
+        Common { token: token.clone(), topic: topic.clone(), urgency, expires_at, collapse_key: letter.collapse_key.into(), headers }
     }
-    let mut buffer = uuid::Uuid::encode_buffer();
-    let id = letter.wire.uuid().hyphenated().encode_lower(&mut buffer);
-    let mut id = HeaderValue::from_str(id).expect("a UUID is a header value");
-    id.set_sensitive(true);
-    headers.insert(HeaderName::from_static("apns-id"), id);
-    headers
+
+    fn fits(&self, letter: &Letter<'_>, token: &HeaderValue, topic: &HeaderValue) -> bool {
+        *self.collapse_key == *letter.collapse_key
+            && (self.expires_at, self.urgency) == (letter.expires_at, letter.urgency)
+            && self.topic == *topic
+            && self.token == *token
+    }
+}
+
+impl Inner {
+    /// The request's headers: those of the letter before, which nearly always belong to the same event, with an id of its
+    /// own. The path and the id differ in every request; they are kept out of the header compression table (the id by
+    /// its mark), as Apple asks, so that the rest stays in it.
+    fn headers(&self, letter: &Letter<'_>, token: &HeaderValue, topic: &HeaderValue) -> HeaderMap {
+        let mut headers = {
+            let mut common = self.common.lock();
+            match common.as_ref().filter(|common| common.fits(letter, token, topic)) {
+                Some(common) => common.headers.clone(),
+                None => common.insert(Common::new(letter, token, topic)).headers.clone(),
+            }
+        };
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let id = letter.wire.uuid().hyphenated().encode_lower(&mut buffer);
+        let mut id = HeaderValue::from_str(id).expect("a UUID is a header value");
+        id.set_sensitive(true);
+        headers.insert(HeaderName::from_static("apns-id"), id);
+        headers
+    }
 }
 
 /// Apple: 10 sends at once, 5 minds the device's power, 1 puts power before everything and wakes nothing.

@@ -74,6 +74,15 @@ impl LanePool {
         Found::Later(later)
     }
 
+    /// Takes room on the emptiest connection, unless somebody stands in line or a connection is missing.
+    pub(super) fn room_now(self: &Arc<Self>) -> Option<Room> {
+        let mut state = self.state.lock();
+        if !state.waiting.is_empty() || state.links.len() < self.count {
+            return None;
+        }
+        state.take().map(|link| Room { lane: self.clone(), link: Some(link) })
+    }
+
     /// Gives back the room of one request on a link.
     pub(super) fn release(self: &Arc<Self>, link: &Link) {
         let mut state = self.state.lock();

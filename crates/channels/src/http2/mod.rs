@@ -61,17 +61,25 @@ impl Pool {
         }
     }
 
+    /// Room on a ready connection of a lane, if there is some right now and nobody stands in line.
+    pub fn room_now(&self, lane: Lane) -> Option<Room> {
+        self.lane(lane).room_now()
+    }
+
+    fn lane(&self, lane: Lane) -> &Arc<LanePool> {
+        match lane {
+            Lane::Urgent => &self.urgent,
+            Lane::Bulk => &self.bulk,
+        }
+    }
+
     /// Waits for room on a ready connection of a lane. Must be called inside a Tokio runtime.
     ///
     /// # Errors
     /// Why there can be no connection now. After a failure this answers at once for a short while (0.1 s, doubling up
     /// to 5 s) before a connection is tried again.
     pub async fn room(&self, lane: Lane) -> Result<Room, Cause> {
-        let lane = match lane {
-            Lane::Urgent => &self.urgent,
-            Lane::Bulk => &self.bulk,
-        };
-        match lane.room() {
+        match self.lane(lane).room() {
             lane::Found::Now(room) => Ok(room),
             lane::Found::Never(cause) => Err(cause),
             lane::Found::Later(waiting) => waiting.await.unwrap_or_else(|_| Err(Cause::of_channel("connection_lost", 0))),

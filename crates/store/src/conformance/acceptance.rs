@@ -153,7 +153,7 @@ async fn a_small_event_is_planned_and_claimed_with_its_acceptance(stage: Stage) 
     let mut page = stage.page(EventKey(0), vec![stage.push(PersonKey(1)), stage.push(PersonKey(2))], true);
     page.rows[1].state = State::Held;
     page.rows[1].due = stage.now().plus(Duration::from_secs(60));
-    (page.lane, page.claim) = (Lane::Urgent, Some(stage.lease(1)));
+    (page.lane, page.claim) = (Lane::Urgent, Some((stage.lease(1), model::ChannelKind::ALL.to_vec())));
     let acceptance = Acceptance { event, takes: vec![], once: None, plan: Some(page) };
     let accepted = stage.store.accept(stage.tenant, acceptance).await.expect("accepted");
     assert_eq!(stage.state(accepted.key).await, EventState::Sending);
@@ -172,7 +172,7 @@ async fn a_small_event_is_planned_and_claimed_with_its_acceptance(stage: Stage) 
 async fn an_event_that_nobody_can_get_is_done_at_once(stage: Stage) {
     let mut page = stage.page(EventKey(0), vec![stage.push(PersonKey(1))], true);
     (page.rows[0].state, page.rows[0].reason) = (State::Suppressed, model::Reason::NoDevice);
-    page.claim = Some(stage.lease(1));
+    page.claim = Some((stage.lease(1), model::ChannelKind::ALL.to_vec()));
     let acceptance = Acceptance { event: stage.event(&people(1)), takes: vec![], once: None, plan: Some(page) };
     let accepted = stage.store.accept(stage.tenant, acceptance).await.expect("accepted");
     assert!(accepted.claims.is_empty());

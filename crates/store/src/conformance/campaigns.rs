@@ -58,7 +58,7 @@ async fn a_page_that_is_planned_again_does_nothing(stage: Stage) {
     let all = people(10);
     let event = stage.accept(stage.event(&all)).await.key;
     let mut page = stage.page(event, all[..5].iter().map(|person| stage.push(*person)).collect(), false);
-    page.claim = Some(stage.lease(1));
+    page.claim = Some((stage.lease(1), ChannelKind::ALL.to_vec()));
     assert_eq!(stage.store.plan(page.clone()).await.expect("planned").len(), 1);
     let stage = stage.reopen().await;
     assert!(stage.store.plan(page.clone()).await.expect("nothing to do").is_empty());
@@ -204,12 +204,12 @@ async fn a_retry_waits_until_it_is_due(stage: Stage) {
     let at = |seconds| stage.now().plus(Duration::from_secs(seconds));
     let held = (State::Held, Reason::ProviderUnavailable);
     let batch = vec![
-        Settle::Row(Box::new(stage.outcome(&claim, &rows[0], ACCEPTED, Timestamp(0)))),
-        Settle::Row(Box::new(stage.outcome(&claim, &rows[1], held, at(60)))),
-        Settle::Row(Box::new(stage.outcome(&claim, &rows[2], held, at(10)))),
+        Settle::Row(stage.outcome(&claim, &rows[0], ACCEPTED, Timestamp(0))),
+        Settle::Row(stage.outcome(&claim, &rows[1], held, at(60))),
+        Settle::Row(stage.outcome(&claim, &rows[2], held, at(10))),
         release(&claim),
     ];
-    let settled = stage.store.settle(batch).await.expect("settled");
+    let settled = stage.store.settle(batch.into()).await.expect("settled");
     assert_eq!((settled.next_due, settled.done, settled.lost), (Some(at(10)), vec![], vec![]));
     assert_eq!(stage.claim_and_next(1).await, (vec![], Some(at(10))));
     let stage = stage.reopen().await;
@@ -227,7 +227,7 @@ async fn a_release_can_be_paced(stage: Stage) {
     let claim = stage.claim(1).await.remove(0);
     let later = stage.now().plus(Duration::from_secs(90));
     let paced = Settle::Release { segment: claim.segment, generation: claim.generation, not_before: later };
-    assert_eq!(stage.store.settle(vec![paced]).await.expect("settled").next_due, Some(later));
+    assert_eq!(stage.store.settle([paced].into()).await.expect("settled").next_due, Some(later));
     assert_eq!(stage.claim_and_next(1).await, (vec![], Some(later)));
     stage.clock.pass(Duration::from_secs(90));
     assert_eq!(stage.claim(1).await.len(), 1);
@@ -243,9 +243,8 @@ async fn an_attempt_is_kept_unless_it_was_an_accepted_first_one(stage: Stage) {
         (attempt.code, attempt.status) = ("TooManyRequests".into(), 429);
     }
     let first = stage.now();
-    let batch =
-        vec![Settle::Row(Box::new(stage.outcome(&claim, &rows[0], ACCEPTED, Timestamp(0)))), Settle::Row(Box::new(retry)), release(&claim)];
-    stage.store.settle(batch).await.expect("settled");
+    let batch = vec![Settle::Row(stage.outcome(&claim, &rows[0], ACCEPTED, Timestamp(0))), Settle::Row(retry), release(&claim)];
+    stage.store.settle(batch.into()).await.expect("settled");
     stage.clock.pass(Duration::from_secs(1));
     stage.send_all().await;
     let tries = async |person| {
@@ -255,9 +254,9 @@ async fn an_attempt_is_kept_unless_it_was_an_accepted_first_one(stage: Stage) {
         assert_eq!((record.state, record.policy_version), (State::Accepted, 2));
         record.attempts.iter().map(|one| (one.number, one.at, one.outcome.clone(), one.code.clone(), one.status)).collect::<Vec<_>>()
     };
-    assert_eq!(tries(1).await, [(1, first, "accepted".to_owned(), String::new(), 0)]);
-    let second = (2, stage.now(), "accepted".to_owned(), String::new(), 0);
-    assert_eq!(tries(2).await, [(1, first, "try_later".to_owned(), "TooManyRequests".to_owned(), 429), second]);
+    assert_eq!(tries(1).await, [(1, first, "accepted".into(), "".into(), 0)]);
+    let second = (2, stage.now(), "accepted".into(), "".into(), 0);
+    assert_eq!(tries(2).await, [(1, first, "try_later".into(), "TooManyRequests".into(), 429), second]);
 }
 
 /// Sends to a person's phone and has the provider say that the address is gone.
@@ -266,7 +265,7 @@ async fn gone(stage: &Stage, person: PersonKey, retire: Retirement) -> EventKey 
     let claim = stage.claim(1).await.remove(0);
     let row = stage.rows(&claim).await.remove(0);
     let settlement = Settlement { retire: Some(retire), ..stage.outcome(&claim, &row, (State::Gone, Reason::ProviderGone), Timestamp(0)) };
-    stage.store.settle(vec![Settle::Row(Box::new(settlement)), release(&claim)]).await.expect("settled");
+    stage.store.settle([Settle::Row(settlement), release(&claim)].into()).await.expect("settled");
     event
 }
 
@@ -307,7 +306,7 @@ async fn accepted_pushes_are_logged_where_a_cap_is_in_force(stage: Stage) {
         let claim = stage.claim(1).await.remove(0);
         let row = stage.rows(&claim).await.remove(0);
         let settlement = Settlement { log_push, ..stage.outcome(&claim, &row, now, Timestamp(0)) };
-        stage.store.settle(vec![Settle::Row(Box::new(settlement)), release(&claim)]).await.expect("settled");
+        stage.store.settle([Settle::Row(settlement), release(&claim)].into()).await.expect("settled");
         stage.clock.pass(Duration::from_secs(1));
     }
     let recent = async |since| stage.store.recent_pushes(stage.tenant, people(2), since).await.expect("counted");
@@ -328,13 +327,17 @@ async fn a_claim_loads_facts_and_addresses_of_its_people(stage: Stage) {
     for audience in [&keys[..], &all[..]] {
         stage.campaign(audience).await;
         let claim = stage.claim(1).await.remove(0);
-        let depth = FactsDepth { addresses: Some(model::directory::Service::Apns), ..FactsDepth::default() };
+        let depth = FactsDepth { addresses: crate::Addresses::Of(model::directory::Service::Apns), ..FactsDepth::default() };
         let loaded = stage.store.load(claim.clone(), depth).await.expect("loaded");
         assert_eq!(loaded.rows.iter().map(|row| row.person).collect::<Vec<_>>(), audience);
         assert_eq!(loaded.facts.people.iter().map(|person| person.key).collect::<Vec<_>>(), keys, "who is gone is missing");
         assert_eq!((loaded.facts.devices.len(), loaded.facts.registrations.len()), (30, 30));
         assert!(
-            loaded.facts.registrations.iter().all(|one| one.address.as_ref().is_some_and(|address| address.token.starts_with("token-")))
+            loaded
+                .facts
+                .registrations
+                .iter()
+                .all(|one| loaded.facts.address(one).is_some_and(|address| address.token.starts_with("token-")))
         );
         stage.settle_all(&claim, ACCEPTED, Timestamp(0)).await;
     }
@@ -347,13 +350,10 @@ async fn three_that_wait(stage: &Stage) -> EventKey {
     let rows = stage.rows(&claim).await;
     let later = stage.now().plus(Duration::from_secs(3600));
     let reasons = [Reason::QuietHours, Reason::ProviderUnavailable, Reason::OurFault];
-    let mut batch: Vec<Settle> = reasons
-        .iter()
-        .zip(&rows)
-        .map(|(reason, row)| Settle::Row(Box::new(stage.outcome(&claim, row, (State::Held, *reason), later))))
-        .collect();
+    let mut batch: Vec<Settle> =
+        reasons.iter().zip(&rows).map(|(reason, row)| Settle::Row(stage.outcome(&claim, row, (State::Held, *reason), later))).collect();
     batch.push(release(&claim));
-    assert_eq!(stage.store.settle(batch).await.expect("settled").next_due, Some(later));
+    assert_eq!(stage.store.settle(batch.into()).await.expect("settled").next_due, Some(later));
     event
 }
 
@@ -429,7 +429,7 @@ async fn the_failed_are_those_for_whom_only_the_inbox_worked(stage: Stage) {
         _ => (State::Suppressed, Reason::PermissionDenied),
     };
     let rows = stage.rows(&claim).await;
-    let batch = rows.iter().map(|row| Settle::Row(Box::new(stage.outcome(&claim, row, ends(row.person.0, row.seq), Timestamp(0)))));
+    let batch = rows.iter().map(|row| Settle::Row(stage.outcome(&claim, row, ends(row.person.0, row.seq), Timestamp(0))));
     stage.store.settle(batch.chain([release(&claim)]).collect()).await.expect("settled");
     assert_eq!(stage.store.failed_people(event).await.expect("read").into_iter().collect::<Vec<_>>(), [3]);
 }

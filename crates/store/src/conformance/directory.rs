@@ -447,10 +447,10 @@ async fn facts_are_as_deep_as_asked_for(stage: Stage) {
     let device = page.devices[0];
     assert_eq!((device.platform, device.enrolled, device.enrolled_by_other, device.play_services), (Platform::Android, true, true, false));
     assert_eq!((page.registrations[0].version, page.registrations[0].registered_at), (1, registered.registered_at));
-    let page = facts(FactsDepth { timezones: true, mailboxes: true, addresses: Some(Service::Fcm) }).await;
+    let page = facts(FactsDepth { timezones: true, mailboxes: true, addresses: crate::Addresses::Of(Service::Fcm) }).await;
     assert_eq!(page.people[1].timezone.as_deref(), Some("Europe/Paris"));
     assert_eq!(page.people[0].mailbox.as_deref(), Some(&("ada@mail.example.org".to_owned(), "ADA@EXAMPLE.ORG".to_owned())));
-    assert_eq!(page.registrations[0].address.as_deref().map(|a| a.token.as_str()), Some("secret"));
-    let page = facts(FactsDepth { addresses: Some(Service::Apns), ..FactsDepth::default() }).await;
+    assert_eq!(page.address(&page.registrations[0]).map(|a| a.token), Some("secret"));
+    let page = facts(FactsDepth { addresses: crate::Addresses::Of(Service::Apns), ..FactsDepth::default() }).await;
     assert_eq!(page.registrations[0].address, None, "another service's address stays where it is");
 }

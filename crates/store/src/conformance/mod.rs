@@ -68,7 +68,9 @@ pub fn all() -> Vec<Story> {
 /// When a story failed; all of them are told first.
 pub async fn run(engine: Arc<dyn Engine>) {
     let mut failed = Vec::new();
-    for story in all() {
+    // For whoever mends one promise: tells only the stories whose names hold this.
+    let only = std::env::var("CARILLON_STORIES").unwrap_or_default();
+    for story in all().into_iter().filter(|story| only.split(',').any(|part| story.name.contains(part))) {
         let place = engine.place().await;
         let told = tokio::spawn(async move { (story.tell)(Stage::new(place).await).await }).await;
         println!("{}: {} … {}", engine.name(), story.name, if told.is_ok() { "ok" } else { "FAILED" });

@@ -223,7 +223,7 @@ impl Stage {
         let tried =
             accepted || matches!(now.1, Reason::ProviderUnavailable | Reason::OurFault | Reason::ProviderGone | Reason::ProviderRejected);
         let word = if accepted { "accepted" } else { "try_later" };
-        let attempt = Attempt { number: row.attempts + 1, at: self.now(), outcome: word.into(), code: String::new(), status: 0 };
+        let attempt = Attempt { number: row.attempts + 1, at: self.now(), outcome: word.into(), code: "".into(), status: 0 };
         Settlement {
             segment: claim.segment,
             generation: claim.generation,
@@ -248,9 +248,9 @@ impl Stage {
 
     /// Settles these rows of a claim alike and releases it.
     pub(super) async fn settle_rows(&self, claim: &Claim, rows: &[DueRow], now: (State, Reason), due: Timestamp) -> Settled {
-        let mut batch: Vec<Settle> = rows.iter().map(|row| Settle::Row(Box::new(self.outcome(claim, row, now, due)))).collect();
+        let mut batch: Vec<Settle> = rows.iter().map(|row| Settle::Row(self.outcome(claim, row, now, due))).collect();
         batch.push(release(claim));
-        self.store.settle(batch).await.expect("a batch is settled")
+        self.store.settle(batch.into()).await.expect("a batch is settled")
     }
 
     /// Lets a worker send everything that is due.

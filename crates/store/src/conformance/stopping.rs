@@ -35,7 +35,7 @@ async fn a_cancelled_event_is_planned_no_further_and_its_rows_are_ended(stage: S
     assert_eq!(stage.store.cancel(stage.tenant, event).await.expect("cancelled"), EventState::Accepted);
     assert_eq!(stage.store.unplanned(10).await.expect("asked").0, []);
     let mut page = stage.page(event, vec![stage.push(all[2])], true);
-    page.claim = Some(stage.lease(1));
+    page.claim = Some((stage.lease(1), model::ChannelKind::ALL.to_vec()));
     assert!(stage.store.plan(page).await.expect("nothing to do").is_empty());
     let stage = stage.reopen().await;
     let claim = stage.claim(1).await.remove(0);
@@ -57,7 +57,7 @@ async fn a_cancel_midway_is_not_lost_to_a_claim_under_way(stage: Stage) {
     let rows = stage.rows(&claim).await;
     stage.store.cancel(stage.tenant, event).await.expect("cancelled");
     let held = stage.outcome(&claim, &rows[0], (State::Held, Reason::ProviderUnavailable), stage.now().plus(Duration::from_secs(900)));
-    let settled = stage.store.settle(vec![Settle::Row(Box::new(held)), release(&claim)]).await.expect("settled");
+    let settled = stage.store.settle([Settle::Row(held), release(&claim)].into()).await.expect("settled");
     assert_eq!((settled.next_due, settled.lost), (Some(stage.now()), vec![]));
     let again = stage.claim(1).await.remove(0);
     let settled = stage.settle_all(&again, (State::Cancelled, Reason::Cancelled), Timestamp(0)).await;
@@ -129,11 +129,11 @@ async fn what_the_provider_took_counts_as_taken_even_if_it_was_ended_meanwhile(s
     }
     assert_eq!(stage.state(event).await, EventState::Sending, "its claim is not over");
     let batch = vec![
-        Settle::Row(Box::new(stage.outcome(&claim, &rows[0], (State::Accepted, Reason::None), Timestamp(0)))),
-        Settle::Row(Box::new(stage.outcome(&claim, &rows[1], (State::Held, Reason::ProviderUnavailable), stage.now()))),
+        Settle::Row(stage.outcome(&claim, &rows[0], (State::Accepted, Reason::None), Timestamp(0))),
+        Settle::Row(stage.outcome(&claim, &rows[1], (State::Held, Reason::ProviderUnavailable), stage.now())),
         release(&claim),
     ];
-    assert_eq!(stage.store.settle(batch).await.expect("settled").done, [event]);
+    assert_eq!(stage.store.settle(batch.into()).await.expect("settled").done, [event]);
     assert_eq!(stage.count(event, State::Accepted, Reason::None).await, 1);
     assert_eq!(stage.count(event, State::Suppressed, Reason::PersonInactive).await, 1);
 }

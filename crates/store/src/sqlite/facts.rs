@@ -6,7 +6,9 @@
 
 use super::columns::word;
 use super::directory::versions::generation;
-use crate::{DeviceFacts, FactsDepth, FactsPage, PersonFacts, RegistrationAddress, RegistrationFacts, Result};
+use crate::{
+    AddressAt, Addresses, DeviceFacts, FactsDepth, FactsPage, PersonFacts, RegistrationAddress, RegistrationFacts, Result, StoreError,
+};
 use model::directory::{Environment, NotificationPermission, Platform, RegistrationState, Service};
 use model::{DeviceKey, Locale, PersonKey, RegistrationKey, TenantKey, Timestamp};
 use rusqlite::{Connection, Row, params};
@@ -98,11 +100,7 @@ struct Scan<'c> {
 
 impl<'c> Scan<'c> {
     fn new(c: &'c Connection, tenant: TenantKey, expected: usize, depth: FactsDepth) -> Result<Scan<'c>> {
-        let page = FactsPage {
-            people: Vec::with_capacity(expected),
-            devices: Vec::with_capacity(expected * 2),
-            registrations: Vec::with_capacity(expected * 2),
-        };
+        let page = FactsPage::with_capacity(expected);
         Ok(Scan { c, tenant: tenant.0, generation: generation(c, tenant)?, depth, page })
     }
 
@@ -187,7 +185,7 @@ impl<'c> Scan<'c> {
 
     fn registrations(&mut self, from: PersonKey, to: PersonKey, wanted: &mut impl Wanted) -> Result<()> {
         let asked = self.depth.addresses;
-        let mut statement = self.c.prepare_cached(if asked.is_some() { ADDRESSES } else { REGISTRATIONS })?;
+        let mut statement = self.c.prepare_cached(if asked == Addresses::None { REGISTRATIONS } else { ADDRESSES })?;
         let mut rows = statement.query(params![self.tenant, from.0, to.0, self.generation])?;
         while let Some(row) = rows.next()? {
             let owner: u32 = row.get(0)?;
@@ -195,7 +193,7 @@ impl<'c> Scan<'c> {
                 continue;
             }
             let service = word(Service::from_number, row.get(3)?, "service")?;
-            let address = if asked == Some(service) { Some(Box::new(address(row)?)) } else { None };
+            let address = if asked.include(service) { Some(address(row, &mut self.page)?) } else { None };
             self.page.registrations.push(RegistrationFacts {
                 owner: PersonKey(owner),
                 device: DeviceKey(row.get(1)?),
@@ -215,13 +213,14 @@ fn boxed(row: &Row<'_>, column: usize) -> Result<Option<Box<str>>> {
     Ok(row.get_ref(column)?.as_str_or_null().unwrap_or(None).map(Box::from))
 }
 
-fn address(row: &Row<'_>) -> Result<RegistrationAddress> {
-    Ok(RegistrationAddress {
+fn address(row: &Row<'_>, page: &mut FactsPage) -> Result<AddressAt> {
+    let text = |column| row.get_ref(column)?.as_str().map_err(|_| StoreError::Broken("an address is not text".into()));
+    Ok(page.keep_address(RegistrationAddress {
         environment: word(Environment::from_number, row.get(7)?, "environment")?,
-        app: row.get(8)?,
-        token: row.get(9)?,
-        endpoint: row.get(10)?,
-        p256dh: row.get(11)?,
-        auth: row.get(12)?,
-    })
+        app: text(8)?,
+        token: text(9)?,
+        endpoint: text(10)?,
+        p256dh: text(11)?,
+        auth: row.get_ref(12)?.as_blob().unwrap_or_default(),
+    }))
 }

@@ -5,15 +5,16 @@
 //! write-ahead log into the file (`checkpoint`). An exclusive lock on the folder says that nobody else writes, so that
 //! claims of a predecessor are void at opening (`opening`).
 
+mod alone;
 mod checkpoint;
-mod columns;
-mod directory;
-mod export;
+pub(crate) mod columns;
+pub(crate) mod directory;
+pub(crate) mod export;
 mod facts;
-mod import;
+pub(crate) mod import;
 mod ledger;
-mod once;
-mod opening;
+pub(crate) mod once;
+pub(crate) mod opening;
 mod outbox;
 mod readers;
 #[cfg(test)]
@@ -100,6 +101,15 @@ impl Sqlite {
         job: impl FnOnce(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.inner.writer.write(lane, job).await
+    }
+
+    /// As [`Sqlite::write`], for somebody who waits, and for a job that changes what facts are read from.
+    pub(crate) async fn write_facts<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection, Timestamp) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let job = move |c: &Connection, now| job(c, now).inspect(|_| writer::facts_moved());
+        self.inner.writer.write(WriteLane::Urgent, job).await
     }
 
     /// Runs a job in one read transaction on one of the read-only connections.

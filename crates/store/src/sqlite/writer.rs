@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -26,6 +27,13 @@ const ROOM: [usize; 4] = [1024, 256, 64, 16];
 thread_local! {
     /// Pages in the log after the last commit of this thread: SQLite's hook can carry no state of its own.
     static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+    /// Whether the transaction at hand changes what facts are read from.
+    static FACTS_MOVED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Called by a job that changes people, devices or registrations.
+pub(super) fn facts_moved() {
+    FACTS_MOVED.set(true);
 }
 
 /// A job in a queue.
@@ -92,6 +100,7 @@ impl Queues {
 #[derive(Default)]
 struct Shared {
     queues: Mutex<Queues>,
+    facts_version: AtomicU64,
     wake: Condvar,
 }
 
@@ -142,6 +151,11 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(StoreError::Broken("the writer ended".into())))
     }
 
+    /// Moves after each commit that changed what facts are read from, before its callers are answered.
+    pub fn facts_version(&self) -> u64 {
+        self.shared.facts_version.load(Ordering::Acquire)
+    }
+
     /// Ends the thread after everything queued is committed.
     pub fn stop(&self) {
         self.shared.queues.lock().stop = true;
@@ -176,6 +190,9 @@ fn work(connection: &Connection, shared: &Shared, clock: &dyn Clock, signal: &Si
             let _ = connection.execute_batch("ROLLBACK");
         }
         parking_lot::MutexGuard::unlock_fair(gate);
+        if FACTS_MOVED.replace(false) {
+            shared.facts_version.fetch_add(1, Ordering::Release);
+        }
         if let Some(error) = &failed {
             tracing::error!(%error, jobs = group.len(), "a transaction failed");
         }

@@ -154,6 +154,7 @@ impl World {
             keys: Keys::new(vec![[7; 32]]),
             organization: "Example".into(),
             scratch: folder.join("scratch"),
+            duties: engine::Duties::ALL,
         };
         let (engine, fresh) = Engine::start(parts).await.expect("an engine");
         assert!(fresh);

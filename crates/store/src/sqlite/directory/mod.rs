@@ -17,15 +17,15 @@ use uuid::Uuid;
 #[async_trait]
 impl Directory for Sqlite {
     async fn create_person(&self, tenant: TenantKey, id: Uuid, fields: PersonFields, once: Option<Once>) -> Result<Person> {
-        self.write(WriteLane::Urgent, move |c, now| people::create(c, now, tenant, id, &fields, once.as_ref())).await
+        self.write_facts(move |c, now| people::create(c, now, tenant, id, &fields, once.as_ref())).await
     }
 
     async fn update_person(&self, tenant: TenantKey, key: PersonKey, expected: Option<i64>, fields: PersonFields) -> Result<Person> {
-        self.write(WriteLane::Urgent, move |c, now| people::update(c, now, tenant, key, expected, &fields)).await
+        self.write_facts(move |c, now| people::update(c, now, tenant, key, expected, &fields)).await
     }
 
     async fn delete_person(&self, tenant: TenantKey, key: PersonKey, expected: Option<i64>) -> Result<()> {
-        self.write(WriteLane::Urgent, move |c, now| people::delete(c, now, tenant, key, expected)).await
+        self.write_facts(move |c, now| people::delete(c, now, tenant, key, expected)).await
     }
 
     async fn person(&self, tenant: TenantKey, key: PersonKey) -> Result<Option<Person>> {
@@ -82,11 +82,11 @@ impl Directory for Sqlite {
     }
 
     async fn create_device(&self, tenant: TenantKey, id: Uuid, fields: DeviceFields, once: Option<Once>) -> Result<Device> {
-        self.write(WriteLane::Urgent, move |c, now| devices::create(c, now, tenant, id, &fields, once.as_ref())).await
+        self.write_facts(move |c, now| devices::create(c, now, tenant, id, &fields, once.as_ref())).await
     }
 
     async fn update_device(&self, tenant: TenantKey, key: DeviceKey, expected: Option<i64>, fields: DeviceFields) -> Result<Device> {
-        self.write(WriteLane::Urgent, move |c, _| devices::update(c, tenant, key, expected, &fields)).await
+        self.write_facts(move |c, _| devices::update(c, tenant, key, expected, &fields)).await
     }
 
     async fn touch_device(&self, tenant: TenantKey, key: DeviceKey, at: Timestamp) -> Result<()> {
@@ -94,7 +94,7 @@ impl Directory for Sqlite {
     }
 
     async fn delete_device(&self, tenant: TenantKey, key: DeviceKey, expected: Option<i64>) -> Result<()> {
-        self.write(WriteLane::Urgent, move |c, now| devices::delete(c, now, tenant, key, expected)).await
+        self.write_facts(move |c, now| devices::delete(c, now, tenant, key, expected)).await
     }
 
     async fn device(&self, tenant: TenantKey, key: DeviceKey) -> Result<Option<Device>> {
@@ -118,11 +118,11 @@ impl Directory for Sqlite {
         fields: RegistrationFields,
         once: Option<Once>,
     ) -> Result<Registration> {
-        self.write(WriteLane::Urgent, move |c, now| registrations::put(c, now, tenant, device, id, &fields, once.as_ref())).await
+        self.write_facts(move |c, now| registrations::put(c, now, tenant, device, id, &fields, once.as_ref())).await
     }
 
     async fn delete_registration(&self, tenant: TenantKey, device: DeviceKey, id: Uuid) -> Result<()> {
-        self.write(WriteLane::Urgent, move |c, _| registrations::delete(c, tenant, device, id)).await
+        self.write_facts(move |c, _| registrations::delete(c, tenant, device, id)).await
     }
 
     async fn registrations(&self, tenant: TenantKey, device: DeviceKey) -> Result<Vec<Registration>> {
@@ -142,7 +142,11 @@ impl Directory for Sqlite {
     }
 
     async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)> {
-        self.write(WriteLane::Urgent, move |c, _| registrations::enrol(c, &enrolment, now)).await
+        self.write_facts(move |c, _| registrations::enrol(c, &enrolment, now)).await
+    }
+
+    fn facts_version(&self) -> Option<u64> {
+        Some(self.inner.writer.facts_version())
     }
 
     async fn facts(&self, tenant: TenantKey, people: Arc<[PersonKey]>, depth: FactsDepth) -> Result<FactsPage> {

@@ -3,7 +3,7 @@
 
 use super::scratch::{NEW, Scratch, stopped};
 use crate::sqlite::directory::versions::next_keys;
-use crate::sqlite::{Sqlite, WriteLane};
+use crate::sqlite::{Sqlite, WriteLane, writer};
 use crate::{Result, StoreError};
 use model::TenantKey;
 use rusqlite::types::Value;
@@ -356,6 +356,7 @@ pub(super) async fn switch(store: &Sqlite, scratch: Scratch) -> Result<Scratch> 
                 "UPDATE meta SET generation = ?2, importing = 2, directory = directory + 1 WHERE tenant = ?1 AND importing = 1",
             )?
             .execute(rusqlite::params![tenant.0, generation + 1])?;
+            writer::facts_moved();
             Ok(())
         })
         .await?;

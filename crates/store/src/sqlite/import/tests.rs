@@ -82,7 +82,7 @@ async fn picture(store: &Sqlite, tenant: TenantKey) -> String {
         registrations.push(store.registrations(tenant, device.key).await.expect("registrations"));
     }
     let members = store.memberships(tenant).await.expect("members").1;
-    let depth = FactsDepth { timezones: true, mailboxes: true, addresses: Some(Service::Apns) };
+    let depth = FactsDepth { timezones: true, mailboxes: true, addresses: crate::Addresses::Of(Service::Apns) };
     let facts = store.facts_range(tenant, PersonKey(0), PersonKey(u32::MAX), depth).await.expect("facts");
     format!("{people:#?}{groups:#?}{devices:#?}{registrations:#?}{members:#?}{facts:#?}")
 }

@@ -116,8 +116,8 @@ fn delivery(c: &Connection, event: EventKey, row: &Row<'_>) -> Result<DeliveryRe
     let (tries, at): (u16, Option<i64>) = (row.get(10)?, row.get(11)?);
     let mut attempts = if tries == 0 { Vec::new() } else { attempts(c, key)? };
     if let (true, 1, State::Accepted, Some(at)) = (attempts.is_empty(), tries, state, at) {
-        let outcome = model::Outcome::Accepted.word().to_owned();
-        attempts.push(Attempt { number: 1, at: Timestamp(at), outcome, code: String::new(), status: 0 });
+        let outcome = model::Outcome::Accepted.word().into();
+        attempts.push(Attempt { number: 1, at: Timestamp(at), outcome, code: "".into(), status: 0 });
     }
     Ok(DeliveryRecord {
         id: key,
@@ -136,7 +136,8 @@ fn delivery(c: &Connection, event: EventKey, row: &Row<'_>) -> Result<DeliveryRe
 fn attempts(c: &Connection, key: DeliveryId) -> Result<Vec<Attempt>> {
     let mut select = c.prepare_cached(ATTEMPTS)?;
     let rows = select.query_map(params![key.event.0, key.person.0, key.seq], |row| {
-        Ok(Attempt { number: row.get(0)?, at: Timestamp(row.get(1)?), outcome: row.get(2)?, code: row.get(3)?, status: row.get(4)? })
+        let (outcome, code): (String, String) = (row.get(2)?, row.get(3)?);
+        Ok(Attempt { number: row.get(0)?, at: Timestamp(row.get(1)?), outcome: outcome.into(), code: code.into(), status: row.get(4)? })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use model::event::EventState;
 use model::{ChannelKind, DeliveryId, DeviceKey, EventKey, Lane, PersonKey, Reason, ReceiptKind, SegmentKey, TenantKey, Timestamp};
 use roaring::RoaringBitmap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Steps about an urgent event come before a campaign's.
@@ -70,8 +71,8 @@ impl Outbox for Sqlite {
         self.read(move |c| claim::load(c, now, &claim, depth)).await
     }
 
-    async fn settle(&self, batch: Vec<Settle>) -> Result<Settled> {
-        self.write(WriteLane::Settle, move |c, now| settle::settle(c, now, batch)).await
+    async fn settle(&self, batch: Arc<[Settle]>) -> Result<Settled> {
+        self.write(WriteLane::Settle, move |c, now| settle::settle(c, now, &batch)).await
     }
 
     async fn void_claims(&self) -> Result<u64> {

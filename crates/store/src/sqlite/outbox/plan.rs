@@ -107,7 +107,7 @@ fn insert_segments(c: &Connection, now: Timestamp, tenant: TenantKey, page: &Pag
     let mut insert = c.prepare_cached(SEGMENT)?;
     let mut claims = Vec::new();
     for (channel, due) in dues {
-        let lease = page.claim.filter(|_| due <= now);
+        let lease = page.claim.as_ref().filter(|(_, channels)| due <= now && channels.contains(&channel)).map(|(lease, _)| *lease);
         let (due, generation, node) = match &lease {
             Some(Lease { node, until }) => (*until, 1, Some(node.as_bytes())),
             None => (due, 0, None),

@@ -2,6 +2,7 @@
 //! are left out and reported. The inner loop is one cached update by primary key.
 
 use super::super::columns::{Repeated, word};
+use super::super::writer;
 use super::counts::Tally;
 use crate::{Attempt, Result, Retirement, Settle, Settled, Settlement};
 use model::event::EventState;
@@ -44,13 +45,13 @@ struct Held {
 }
 
 /// Writes a batch.
-pub(super) fn settle(c: &Connection, now: Timestamp, batch: Vec<Settle>) -> Result<Settled> {
+pub(super) fn settle(c: &Connection, now: Timestamp, batch: &[Settle]) -> Result<Settled> {
     let mut settled = Settled::default();
     let mut claims = Claims::default();
     let mut latest: Option<((SegmentKey, i64), Option<Held>)> = None;
     let mut rows = Rows::new(c, now)?;
     for entry in batch {
-        let claim = match &entry {
+        let claim = match entry {
             Settle::Row(row) => (row.segment, row.generation),
             Settle::Release { segment, generation, .. } => (*segment, *generation),
         };
@@ -66,10 +67,10 @@ pub(super) fn settle(c: &Connection, now: Timestamp, batch: Vec<Settle>) -> Resu
             continue;
         };
         match entry {
-            Settle::Row(row) => rows.settle(held.tenant, &row)?,
+            Settle::Row(row) => rows.settle(held.tenant, row)?,
             Settle::Release { segment, not_before, .. } => {
                 // What this batch wrote so far decides what the segment waits for.
-                release(c, now, segment, held, not_before, &mut settled)?;
+                release(c, now, *segment, held, *not_before, &mut settled)?;
                 claims.seen.insert(claim, None);
                 latest = None;
             }
@@ -209,6 +210,7 @@ fn keep_attempt(c: &Connection, row: &Settlement, attempt: &Attempt) -> Result<(
 fn retire(c: &Connection, tenant: TenantKey, gone: &Retirement) -> Result<()> {
     let since = gone.gone_since.unwrap_or(Timestamp::NEVER);
     c.prepare_cached(RETIRE)?.execute(params![tenant.0, gone.registration.0, gone.version, gone.code, since.0])?;
+    writer::facts_moved();
     Ok(())
 }
 
