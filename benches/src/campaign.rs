@@ -37,6 +37,13 @@ impl Text {
         Text { title: title.to_owned(), body: sentence.repeat(5).chars().take(499).collect::<String>().trim_end().to_owned() }
     }
 
+    /// A campaign by mail: a title that stands in a header as it is.
+    pub fn mail() -> Text {
+        let sentence = "The general meeting of noon has moved to the upper floor, where the team will show its results in detail. ";
+        let body = sentence.repeat(5).chars().take(499).collect::<String>().trim_end().to_owned();
+        Text { title: "General meeting moved".to_owned(), body }
+    }
+
     /// The text of single notifications.
     pub fn single() -> Text {
         Text { title: "Single".to_owned(), body: "A notification to one person.".to_owned() }
@@ -126,11 +133,18 @@ pub fn send(api: &mut Client, draft: &Value) -> Result<Accepted> {
 /// # Errors
 /// When anything is missing, refused or repeated.
 pub fn run(server: &mut Server, sink: &mut Sink, devices: u32, latency_ms: u64) -> Result<Ran> {
-    let text = Text::campaign();
+    run_with(server, sink, devices, latency_ms, &Text::campaign())
+}
+
+/// The same with another text.
+///
+/// # Errors
+/// When anything is missing, refused or repeated.
+pub fn run_with(server: &mut Server, sink: &mut Sink, devices: u32, latency_ms: u64, text: &Text) -> Result<Ran> {
     sink.expect(&Expected { devices, texts: vec![text.pair()], latency_ms, ..Expected::default() })?;
     server.process.forget_peak()?;
     let (before, sink_before) = (server.process.cpu_ms()?, sink.cpu_ms()?);
-    let accepted = send_to_all(&mut server.api, &text)?;
+    let accepted = send_to_all(&mut server.api, text)?;
     let done_micros = until_done(&mut server.api, &accepted, devices)?;
     let cpu_ms = server.process.cpu_ms()? - before;
     let sink_cpu_ms = sink.cpu_ms()? - sink_before;

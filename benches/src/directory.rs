@@ -2,6 +2,7 @@
 //! all; large ones through ten thousand nested groups. Written as the CSV files that an administrator would import.
 
 use crate::sink::account::TOPIC;
+use crate::sink::{browser, google};
 use crate::tokens::{self, next};
 use anyhow::Result;
 use std::fs::File;
@@ -19,6 +20,23 @@ const MEMBERSHIPS_PER_1000: u64 = 1_496;
 /// Links across the tree for each thousand groups.
 const CROSS_LINKS_PER_1000: u64 = 400;
 
+/// By what everybody is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reached {
+    /// An iPhone.
+    #[default]
+    Apple,
+    /// An Android phone.
+    Google,
+    /// A browser, at the push service on this port.
+    Browser {
+        /// The sink's.
+        port: u16,
+    },
+    /// Mail only: people without a device.
+    Mail,
+}
+
 /// Sizes of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -26,9 +44,19 @@ pub struct Shape {
     pub people: u32,
     /// Whether `everyone` reaches them through nested groups.
     pub nested: bool,
+    /// By what.
+    pub by: Reached,
 }
 
 impl Shape {
+    /// Devices, and registrations.
+    pub fn devices(self) -> u32 {
+        match self.by {
+            Reached::Apple | Reached::Google | Reached::Browser { .. } => self.people,
+            Reached::Mail => 0,
+        }
+    }
+
     /// Nested groups, `everyone` included.
     pub fn groups(self) -> u32 {
         if self.nested { (self.people / PEOPLE_A_GROUP).max(2) } else { 1 }
@@ -125,15 +153,27 @@ fn members(shape: Shape, out: &mut dyn Write) -> std::io::Result<()> {
 
 fn devices(shape: Shape, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "external_id,name,owner_upn,platform,ownership,enrolled,app_installed,notification_permission,play_services")?;
-    (0..shape.people).try_for_each(|i| writeln!(out, "d{i},Phone {i},{},ios,corporate,true,true,granted,", upn(i)))
+    let (platform, play) = match shape.by {
+        Reached::Google => ("android", "true"),
+        Reached::Browser { .. } => ("browser", ""),
+        Reached::Apple | Reached::Mail => ("ios", ""),
+    };
+    (0..shape.devices()).try_for_each(|i| writeln!(out, "d{i},Phone {i},{},{platform},corporate,true,true,granted,{play}", upn(i)))
 }
 
 fn registrations(shape: Shape, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "device,service,app,environment,token,endpoint,p256dh,auth")?;
-    for i in 0..shape.people {
-        write!(out, "d{i},apns,{TOPIC},production,")?;
+    for i in 0..shape.devices() {
+        match shape.by {
+            Reached::Google => write!(out, "d{i},fcm,{TOPIC},production,{}", google::PREFIX)?,
+            Reached::Browser { port } => write!(out, "d{i},webpush,,production,,https://127.0.0.1:{port}{}", browser::PATH)?,
+            Reached::Apple | Reached::Mail => write!(out, "d{i},apns,{TOPIC},production,")?,
+        }
         out.write_all(&tokens::token(i))?;
-        writeln!(out, ",,,")?;
+        match shape.by {
+            Reached::Browser { .. } => writeln!(out, ",{},{}", browser::P256DH, browser::AUTH)?,
+            Reached::Apple | Reached::Google | Reached::Mail => writeln!(out, ",,,")?,
+        }
     }
     Ok(())
 }
@@ -163,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_nested_directory_reaches_everybody_through_the_memberships_it_promises() {
-        let shape = Shape { people: 100_000, nested: true };
+        let shape = Shape { people: 100_000, nested: true, by: Reached::Apple };
         let mut text = Vec::new();
         members(shape, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
@@ -178,7 +218,7 @@ mod tests {
     #[test]
     fn a_flat_directory_is_one_group() {
         let mut text = Vec::new();
-        members(Shape { people: 10, nested: false }, &mut text).unwrap();
+        members(Shape { people: 10, nested: false, by: Reached::Apple }, &mut text).unwrap();
         assert_eq!(String::from_utf8(text).unwrap().lines().count(), 11);
     }
 }

@@ -4,6 +4,7 @@
 use crate::campaign::Text;
 use crate::processes::Process;
 use crate::sink::account::{Expected, TOPIC};
+use crate::sink::{google, mail};
 use crate::sinks::Sink;
 use crate::tokens;
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,7 @@ use serde_json::json;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// Bytes of a payload of the limit program.
 const PAYLOAD_BYTES: usize = 1024;
@@ -30,8 +32,6 @@ pub fn run(sink: &mut Sink, requests: u64, folder: &Path) -> Result<f64> {
     let payload = payload(&text);
     let file = folder.join("limit-payload.json");
     std::fs::write(&file, &payload)?;
-    let mut command = Command::new("h2load");
-    command.args(["-t1", "-c2", "-m250", &format!("-n{requests}"), "-d"]).arg(&file);
     let headers = [
         format!("authorization: bearer {}", sink.token),
         format!("apns-topic: {TOPIC}"),
@@ -41,11 +41,32 @@ pub fn run(sink: &mut Sink, requests: u64, folder: &Path) -> Result<f64> {
         "apns-id: 00000000-0000-7000-8000-000000000000".to_owned(),
         "apns-collapse-id: 00000000-0000-7000-8000-000000000000".to_owned(),
     ];
-    for header in &headers {
+    let device = tokens::token(tokens::LIMIT);
+    let url = format!("https://127.0.0.1:{}/3/device/{}", sink.port, std::str::from_utf8(&device)?);
+    h2load(sink, requests, &file, &headers, &url)
+}
+
+/// The same against the sink as Google: the message holds the device, the answer is JSON.
+///
+/// # Errors
+/// When one of the requests failed or was refused.
+pub fn run_google(sink: &mut Sink, requests: u64, folder: &Path) -> Result<f64> {
+    let text = Text::campaign();
+    sink.expect(&Expected { texts: vec![text.pair()], ..Expected::default() })?;
+    let file = folder.join("limit-message.json");
+    std::fs::write(&file, google::limit_message(&text.pair(), PAYLOAD_BYTES))?;
+    let headers = [format!("authorization: Bearer {}", sink.google_token), "content-type: application/json".to_owned()];
+    let url = format!("https://127.0.0.1:{}{}", sink.port, google::PATH);
+    h2load(sink, requests, &file, &headers, &url)
+}
+
+fn h2load(sink: &mut Sink, requests: u64, file: &Path, headers: &[String], url: &str) -> Result<f64> {
+    let mut command = Command::new("h2load");
+    command.args(["-t1", "-c2", "-m250", &format!("-n{requests}"), "-d"]).arg(file);
+    for header in headers {
         command.args(["-H", header]);
     }
-    let device = tokens::token(tokens::LIMIT);
-    command.arg(format!("https://127.0.0.1:{}/3/device/{}", sink.port, std::str::from_utf8(&device)?));
+    command.arg(url);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut process = Process::start("h2load", &mut command)?;
     let mut said = String::new();
@@ -58,6 +79,34 @@ pub fn run(sink: &mut Sink, requests: u64, folder: &Path) -> Result<f64> {
         stats.refused
     );
     rate(&said).with_context(|| format!("h2load said something unknown: {said}"))
+}
+
+/// Whether smtp-source is installed; distributions keep it where administrators' programs are.
+pub fn smtp_is_there() -> bool {
+    smtp_source().is_some()
+}
+
+fn smtp_source() -> Option<&'static str> {
+    ["/usr/sbin/smtp-source", "/usr/bin/smtp-source"].into_iter().find(|path| Path::new(path).exists())
+}
+
+/// Mails a second of postfix's `smtp-source -d -s 4` (sessions kept) with 1 KiB each, to the same sink.
+///
+/// # Errors
+/// When one of the mails was not taken.
+pub fn run_mail(sink: &mut Sink, mails: u64) -> Result<f64> {
+    sink.expect(&Expected::default())?;
+    let program = smtp_source().context("smtp-source (postfix) is not installed")?;
+    let mut command = Command::new(program);
+    command.args(["-d", "-s", "4", "-l", &PAYLOAD_BYTES.to_string(), "-m", &mails.to_string()]);
+    command.args(["-f", "bench@bench.example.org", "-t", mail::LIMIT, &format!("127.0.0.1:{}", sink.mail)]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let began = Instant::now();
+    let status = command.status().context("smtp-source cannot be started")?;
+    let seconds = began.elapsed().as_secs_f64();
+    let stats = sink.stats()?;
+    ensure!(status.success() && stats.limit == mails, "the sink took {} of smtp-source's {mails} mails ({status})", stats.limit);
+    Ok(mails as f64 / seconds)
 }
 
 /// A payload of a notification's shape, filled up to the size of the limit program's.

@@ -11,9 +11,11 @@ mod directory;
 mod document;
 mod http;
 mod limit;
+mod listeners;
 mod machine;
 mod measures;
 mod options;
+mod plots;
 mod processes;
 mod server;
 mod sink;
@@ -37,6 +39,12 @@ fn main() -> ExitCode {
         && word == "sink"
     {
         return ended(sink::run(Path::new(folder)).map(|()| true));
+    }
+    if let [word, port, tokens] = arguments.as_slice()
+        && word == "listeners"
+    {
+        let port = port.parse().context("the listeners want a port");
+        return ended(port.and_then(|port| listeners::run(port, Path::new(tokens))).map(|()| true));
     }
     if arguments.iter().any(|a| a == "--help" || a == "-h") {
         print!("{USAGE}");
@@ -73,6 +81,9 @@ impl Drop for Folder {
 
 /// Measures, prints, writes; answers whether every must is met.
 fn bench(options: Options) -> Result<bool> {
+    if let Some(path) = &options.again {
+        return document::again(path).map(|()| true);
+    }
     let program = std::env::current_exe()?;
     let beside = program.parent().context("the program lies in no folder")?;
     let server = std::env::var_os("CARILLON_BIN").map_or_else(|| beside.join("carillon"), PathBuf::from);
@@ -87,7 +98,8 @@ fn bench(options: Options) -> Result<bool> {
         eprintln!("{name}: {fact}");
     }
     let sink = Sink::start(&folder.0)?;
-    let plan = Plan { program: server, folder: folder.0.clone(), connections: None };
+    let plan =
+        Plan { program: server, folder: folder.0.clone(), connections: None, by: directory::Reached::Apple, database: None, keys: None };
     let write = options.write.clone();
     let quick = options.quick;
     let mut bench = Bench::new(options, sink, plan, stores);

@@ -1,7 +1,14 @@
 //! Figures with their bounds, and the one table that they are shown in.
 
+use crate::plots::Drawn;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// Letters of a failure's reason that the table shows.
+const LONGEST_REASON: usize = 120;
+
 /// What a figure has to be.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Bound {
     /// At least this.
     AtLeast(f64),
@@ -30,7 +37,7 @@ impl Bound {
 }
 
 /// What became of a measure.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Found {
     /// The figure (a median or a percentile), and the least and the most of its samples.
     Figure { figure: f64, least: f64, most: f64 },
@@ -41,20 +48,22 @@ pub enum Found {
 }
 
 /// One line of the table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// The row of the goals, or a word.
-    pub row: &'static str,
+    pub row: Cow<'static, str>,
     /// What is measured.
     pub what: String,
     /// Its unit; empty for a ratio.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// What a release has to meet.
     pub must: Bound,
     /// What is wanted.
     pub goal: Bound,
     /// What was found.
     pub found: Found,
+    /// Where it is drawn, when it is.
+    pub drawn: Option<Drawn>,
 }
 
 /// Which line a figure belongs to and what is asked of it.
@@ -121,7 +130,7 @@ impl Asked {
 
     fn found(self, found: Found) -> Measure {
         let Asked { row, what, unit, must, goal } = self;
-        Measure { row, what, unit, must, goal, found }
+        Measure { row: row.into(), what, unit: unit.into(), must, goal, found, drawn: None }
     }
 }
 
@@ -138,7 +147,23 @@ pub fn middle(samples: &[f64]) -> f64 {
     if sorted.is_empty() { 0.0 } else { median(&sorted) }
 }
 
+/// What so many percent of the samples do not exceed: the nearest rank, of which the hundredth is the most.
+pub fn percentiles<const N: usize>(samples: &[f64], percents: [u32; N]) -> Vec<(u32, f64)> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.is_empty() {
+        return Vec::new();
+    }
+    percents.iter().map(|percent| (*percent, sorted[(sorted.len() * *percent as usize).div_ceil(100).max(1) - 1])).collect()
+}
+
 impl Measure {
+    /// The same, shown in a plot too.
+    #[must_use]
+    pub fn drawn(self, drawn: Drawn) -> Measure {
+        Measure { drawn: Some(drawn), ..self }
+    }
+
     /// Whether a release may not go out like this.
     pub fn is_missed(&self) -> bool {
         match &self.found {
@@ -151,7 +176,8 @@ impl Measure {
     fn verdict(&self) -> String {
         match &self.found {
             Found::Skipped(why) => format!("skipped: {why}"),
-            Found::Failed(why) => format!("FAILED: {}", why.replace(['\n', '|'], " ")),
+            // A table's cell says what failed; the whole story was told on standard error.
+            Found::Failed(why) => format!("FAILED: {}", why.chars().take(LONGEST_REASON).collect::<String>().replace(['\n', '|'], " ")),
             Found::Figure { .. } if self.must == Bound::Free && self.goal == Bound::Free => "–".to_owned(),
             Found::Figure { .. } if self.is_missed() => "MUST MISSED".to_owned(),
             Found::Figure { figure, .. } if self.goal.holds(*figure) => "goal met".to_owned(),
@@ -163,12 +189,12 @@ impl Measure {
         let (figure, range) = match &self.found {
             Found::Figure { figure, least, most } => {
                 let range = if least == most { String::new() } else { format!("{}..{}", number(*least), number(*most)) };
-                (with_unit(*figure, self.unit), range)
+                (with_unit(*figure, &self.unit), range)
             }
             Found::Skipped(_) | Found::Failed(_) => (String::new(), String::new()),
         };
-        let (must, goal) = (self.must.shown(self.unit), self.goal.shown(self.unit));
-        [self.row.to_owned(), self.what.clone(), must, goal, figure, range, self.verdict()]
+        let (must, goal) = (self.must.shown(&self.unit), self.goal.shown(&self.unit));
+        [self.row.to_string(), self.what.clone(), must, goal, figure, range, self.verdict()]
     }
 }
 
@@ -177,7 +203,7 @@ fn with_unit(figure: f64, unit: &str) -> String {
 }
 
 /// Three significant figures, thousands parted.
-fn number(figure: f64) -> String {
+pub fn number(figure: f64) -> String {
     let places = match figure.abs() {
         f if f >= 100.0 || f == 0.0 => 0,
         f if f >= 10.0 => 1,

@@ -4,19 +4,21 @@ use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
 /// The rows that can be asked for, in the order of the table.
-pub const ROWS: [&str; 13] = ["1", "2", "6", "7", "8", "9", "10", "11", "12", "13", "14", "network", "import"];
+pub const ROWS: [&str; 18] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "17", "network", "import"];
 
 /// How it is used.
 pub const USAGE: &str = "\
 Usage: bench [ROW…] [OPTIONS]
 
-Rows: 1 2 6 7 8 9 10 11 12 13 14 (docs/performance.md), network (50 ms away), import; without rows, all of them.
+Rows: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 17 (docs/performance.md), network (50 ms away), import; without rows, all of them.
 
 Options:
   --rounds N      interleaved rounds of limit program and campaign [5]
   --singles N     single notifications of rows 6 and 7, at least [300]
   --quick         small sizes, to try out the program itself; its figures mean nothing
-  --write FILE    write the table into a document, keeping its remarks (docs/performance.md)
+  --write FILE    write table and plots into a document, keeping its remarks and the rows that were not asked for
+                  (docs/performance.md; the figures go beside it, the plots into images/)
+  --again FILE    write such a document again from the figures beside it, measuring nothing
   --stores DIR    keep the filled stores there, and use those that are there already
   --help          this text
 
@@ -41,12 +43,36 @@ pub struct Sizes {
     pub resolutions: usize,
     /// Campaigns that are cut by `kill -9`.
     pub kills: usize,
+    /// Open inbox streams of one process.
+    pub streams: u32,
+    /// Open inbox streams of three processes together.
+    pub streams_of_three: u32,
 }
 
-const FULL: Sizes =
-    Sizes { small: 10_000, middle: 100_000, large: 1_000_000, limit: 200_000, small_campaigns: 20, starts: 7, resolutions: 21, kills: 3 };
-const QUICK: Sizes =
-    Sizes { small: 500, middle: 2_000, large: 20_000, limit: 20_000, small_campaigns: 3, starts: 2, resolutions: 3, kills: 1 };
+const FULL: Sizes = Sizes {
+    small: 10_000,
+    middle: 100_000,
+    large: 1_000_000,
+    limit: 200_000,
+    small_campaigns: 20,
+    starts: 7,
+    resolutions: 21,
+    kills: 3,
+    streams: 19_000,
+    streams_of_three: 50_000,
+};
+const QUICK: Sizes = Sizes {
+    small: 500,
+    middle: 2_000,
+    large: 20_000,
+    limit: 20_000,
+    small_campaigns: 3,
+    starts: 2,
+    resolutions: 3,
+    kills: 1,
+    streams: 200,
+    streams_of_three: 300,
+};
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +87,8 @@ pub struct Options {
     pub quick: bool,
     /// Where the table goes beside the output.
     pub write: Option<PathBuf>,
+    /// Which document is only to be written again.
+    pub again: Option<PathBuf>,
     /// Where filled stores are kept.
     pub stores: Option<PathBuf>,
     /// Sizes.
@@ -73,7 +101,8 @@ impl Options {
     /// # Errors
     /// What is wrong with them.
     pub fn read(arguments: &[String]) -> Result<Options> {
-        let mut options = Options { rows: Vec::new(), rounds: 0, singles: 0, quick: false, write: None, stores: None, sizes: FULL };
+        let mut options =
+            Options { rows: Vec::new(), rounds: 0, singles: 0, quick: false, write: None, again: None, stores: None, sizes: FULL };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
@@ -82,6 +111,7 @@ impl Options {
                 "--singles" => options.singles = count(argument, value()?)?,
                 "--quick" => options.quick = true,
                 "--write" => options.write = Some(PathBuf::from(value()?)),
+                "--again" => options.again = Some(PathBuf::from(value()?)),
                 "--stores" => options.stores = Some(PathBuf::from(value()?)),
                 row if ROWS.contains(&row) => options.rows.push(row.to_owned()),
                 other => bail!("there is no row or option {other:?}"),
@@ -125,7 +155,8 @@ mod tests {
 
     #[test]
     fn wrong_words_are_named() {
-        for (words, said) in [("3", "\"3\""), ("--rounds", "needs a value"), ("--rounds 0", "from 1 to 10000"), ("--fast", "\"--fast\"")] {
+        for (words, said) in [("99", "\"99\""), ("--rounds", "needs a value"), ("--rounds 0", "from 1 to 10000"), ("--fast", "\"--fast\"")]
+        {
             let error = read(words).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }

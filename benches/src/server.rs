@@ -2,6 +2,7 @@
 //! Apple, spoken to over HTTP with the owner's token.
 
 use crate::clock::unix_micros;
+use crate::directory::Reached;
 use crate::http::Client;
 use crate::processes::Process;
 use crate::sink::account::TOPIC;
@@ -33,6 +34,12 @@ pub struct Plan {
     pub folder: PathBuf,
     /// Connections to the provider; `None` leaves the default.
     pub connections: Option<u32>,
+    /// Which channel is configured.
+    pub by: Reached,
+    /// Where the store is; `None`: in the data folder.
+    pub database: Option<String>,
+    /// The data folder of which the keys are used, for servers that share a store.
+    pub keys: Option<PathBuf>,
 }
 
 /// A running server.
@@ -126,27 +133,55 @@ impl Server {
     }
 }
 
-/// The last lines of the log, which goes with its folder.
+/// The last lines of the log, which goes with its folder; without the indented ones, which say the owner's first token.
 fn end_of(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let from = text.lines().count().saturating_sub(LOG_LINES);
-    let lines: Vec<&str> = text.lines().skip(from).collect();
+    let told: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
+    let lines = &told[told.len().saturating_sub(LOG_LINES)..];
     format!("its log ends with: {}", lines.join(" / "))
 }
 
 fn configuration(plan: &Plan, sink: &Sink) -> String {
     let text = |path: &Path| path.display().to_string();
-    let mut config = format!(
+    let mut config = match plan.by {
+        Reached::Apple => apple(sink),
+        Reached::Google => format!(
+            "[channels.fcm]\nendpoint = \"https://127.0.0.1:{}\"\nservice_account_file = {:?}\nca_file = {:?}\n",
+            sink.port,
+            text(&sink.account_file),
+            text(&sink.ca_file),
+        ),
+        Reached::Browser { .. } => format!(
+            "[channels.webpush]\nsubject = \"mailto:bench@bench.example.org\"\nallow_private_endpoints = true\nca_file = {:?}\n",
+            text(&sink.ca_file),
+        ),
+        Reached::Mail => format!(
+            "[channels.email]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nfrom = \"Bench <bench@bench.example.org>\"\n",
+            sink.mail
+        ),
+    };
+    if let Some(connections) = plan.connections {
+        config.push_str(&format!("connections = {connections}\n"));
+    }
+    if let Some(keys) = &plan.keys {
+        let file = |name: &str| text(&keys.join("keys").join(name));
+        config.push_str(&format!("\n[keys]\nat_rest_file = {:?}\nvapid_file = {:?}\n", file("at-rest.key"), file("vapid.pem")));
+    }
+    if let Some(database) = &plan.database {
+        config.insert_str(0, &format!("database = \"{database}\"\n\n"));
+    }
+    config
+}
+
+fn apple(sink: &Sink) -> String {
+    let text = |path: &Path| path.display().to_string();
+    format!(
         "[channels.apns]\nendpoint = \"https://127.0.0.1:{}\"\nkey_file = {:?}\nkey_id = \"{KEY_ID}\"\nteam_id = \"{TEAM_ID}\"\n\
          topic = \"{TOPIC}\"\nca_file = {:?}\n",
         sink.port,
         text(&sink.key_file),
         text(&sink.ca_file),
-    );
-    if let Some(connections) = plan.connections {
-        config.push_str(&format!("connections = {connections}\n"));
-    }
-    config
+    )
 }
 
 /// When `/healthz` first said yes.

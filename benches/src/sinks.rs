@@ -16,8 +16,14 @@ pub struct Sink {
     control: Client,
     /// Where pushes go.
     pub port: u16,
+    /// Where mail goes.
+    pub mail: u16,
     /// A provider token for the limit program.
     pub token: String,
+    /// The same of Google: an access token.
+    pub google_token: String,
+    /// The service account as which Google is asked for access tokens.
+    pub account_file: PathBuf,
     /// Its certificate.
     pub ca_file: PathBuf,
     /// The signing key that it takes.
@@ -26,10 +32,13 @@ pub struct Sink {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Announced {
     port: u16,
     control: u16,
+    mail: u16,
     token: String,
+    google_token: String,
 }
 
 impl Sink {
@@ -48,7 +57,10 @@ impl Sink {
         Ok(Sink {
             control: Client::new(announced.control, None),
             port: announced.port,
+            mail: announced.mail,
             token: announced.token,
+            google_token: announced.google_token,
+            account_file: folder.join("service-account.json"),
             ca_file: folder.join("ca.pem"),
             key_file: folder.join("key.p8"),
             process,

@@ -2,7 +2,7 @@
 //! starts its own server on them, as after a restart, so that no row inherits the memory of the import.
 
 use crate::clock::{seconds, unix_micros};
-use crate::directory::{self, Shape};
+use crate::directory::{self, Reached, Shape};
 use crate::http::Client;
 use crate::server::{Plan, Server};
 use crate::sinks::Sink;
@@ -52,7 +52,7 @@ pub fn fill(plan: &Plan, sink: &Sink, data: &Path, shape: Shape) -> Result<Optio
     let (report, answers_ms) = while_asking(server.another_way_in(), || server.import(&paths, IMPORT))?;
     let seconds = seconds(started, unix_micros());
     let peak_mib = server.process.peak_mib()?;
-    let rows = 3 * u64::from(shape.people) + u64::from(shape.groups()) + shape.memberships();
+    let rows = u64::from(shape.people) + 2 * u64::from(shape.devices()) + u64::from(shape.groups()) + shape.memberships();
     let created = |kind: &str| report[kind]["created"].as_u64().unwrap_or(0);
     let made: u64 = ["users", "groups", "members", "devices", "registrations"].iter().map(|kind| created(kind)).sum();
     ensure!(made == rows, "the import made {made} of {rows} rows: {report}");
@@ -83,7 +83,26 @@ fn while_asking<T>(mut api: Client, work: impl FnOnce() -> Result<T>) -> Result<
     })
 }
 
-/// Where the data folder of so many people lies.
+/// Lets go of a filled store: the next fill makes it anew.
+///
+/// # Errors
+/// When its marker cannot be removed.
+pub fn forget(data: &Path) -> Result<()> {
+    let marker = data.with_extension("filled");
+    if marker.exists() { std::fs::remove_file(marker).context("a filled store cannot be let go") } else { Ok(()) }
+}
+
+/// Where the data folder of so many people with iPhones lies.
 pub fn data(folder: &Path, people: u32) -> PathBuf {
-    folder.join(format!("store-{people}"))
+    data_by(folder, people, Reached::Apple)
+}
+
+/// Where the data folder of so many people who are reached by something lies.
+pub fn data_by(folder: &Path, people: u32, by: Reached) -> PathBuf {
+    match by {
+        Reached::Apple => folder.join(format!("store-{people}")),
+        Reached::Google => folder.join(format!("store-google-{people}")),
+        Reached::Browser { .. } => folder.join(format!("store-browser-{people}")),
+        Reached::Mail => folder.join(format!("store-mail-{people}")),
+    }
 }

@@ -19,10 +19,18 @@ impl Authority {
     /// # Errors
     /// When the machine gives no randomness.
     pub fn generate() -> io::Result<Authority> {
-        Authority::make().map_err(io::Error::other)
+        Authority::make(false).map_err(io::Error::other)
     }
 
-    fn make() -> Result<Authority, rcgen::Error> {
+    /// The same with a server certificate that ended years ago.
+    ///
+    /// # Errors
+    /// When the machine gives no randomness.
+    pub fn expired() -> io::Result<Authority> {
+        Authority::make(true).map_err(io::Error::other)
+    }
+
+    fn make(expired: bool) -> Result<Authority, rcgen::Error> {
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "Carillon test authority (not real)");
@@ -36,6 +44,10 @@ impl Authority {
         leaf.distinguished_name.push(DnType::CommonName, "localhost");
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if expired {
+            leaf.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            leaf.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
         let key = KeyPair::generate()?;
         let certificate = leaf.signed_by(&key, &issuer)?;
         Ok(Authority { pem, certificate, key })

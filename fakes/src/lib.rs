@@ -1,4 +1,4 @@
-//! Stand-ins for Apple and a mail relay, for the demo, the tests and the benchmarks. They are fakes and say so.
+//! Stand-ins for Apple, Google, Microsoft and a mail relay, for the demo, the tests and the benchmarks. They are fakes and say so.
 //!
 //! A fake speaks the original's protocol, checks every request as the original would, answers with the original's
 //! words, and keeps what arrived. How it behaves can be changed while it runs: in a test through its handle, from
@@ -8,11 +8,16 @@ pub mod apple;
 mod authority;
 mod control;
 mod door;
+pub mod google;
+mod imitation;
+pub mod microsoft;
 mod pace;
+pub mod push_service;
 mod recent;
 pub mod relay;
 mod script;
 mod tally;
+mod tokens;
 
 pub use authority::Authority;
 pub use script::{Mode, Script};

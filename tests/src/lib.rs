@@ -10,6 +10,8 @@
 
 mod api;
 mod app;
+mod autopush;
+mod firefox;
 mod folder;
 mod org;
 mod program;
@@ -18,8 +20,10 @@ mod stage;
 
 pub use api::{Api, Reply};
 pub use app::{App, Frame, Heard, Stream};
+pub use autopush::Autopush;
+pub use firefox::{Firefox, Page};
 pub use folder::{Folder, free_port};
-pub use org::{DeviceRow, Org, PersonRow, token_of};
+pub use org::{DeviceRow, Org, PersonRow, channel_of, google_token_of, token_of};
 pub use program::{Said, build, carillon, run};
 pub use server::Server;
 pub use stage::{Scene, Stage};

@@ -20,6 +20,16 @@ pub fn token_of(device: &str) -> String {
     format!("{hex:0<64}")
 }
 
+/// The token under which a device of this name is registered with the fake Google.
+pub fn google_token_of(device: &str) -> String {
+    format!("{device:0<22}:APA91b{}", token_of(device))
+}
+
+/// The channel URL of a device of this name at Microsoft.
+pub fn channel_of(device: &str) -> String {
+    format!("https://db5p.notify.windows.com/?token={}", token_of(device))
+}
+
 /// A row of people.csv.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
@@ -153,6 +163,26 @@ impl Org {
         let endpoint = format!("https://push.example.net/{device}");
         let key = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
         self.registrations.push(row(&[&format!("d-{device}"), "webpush", "", "", "", &endpoint, key, "BTBZMqHH6r4Tts7J_aSIgg"]));
+        self
+    }
+
+    /// A browser that can get a push: a device with a subscription of these words (endpoint, p256dh, auth).
+    pub fn browser(&mut self, name: &str, owner: &str, subscription: [&str; 3]) -> &mut Org {
+        self.device(name, owner, |device| device.platform = "browser".into());
+        let [endpoint, p256dh, auth] = subscription;
+        self.registrations.push(row(&[&format!("d-{name}"), "webpush", "", "", "", endpoint, p256dh, auth]));
+        self
+    }
+
+    /// An Android phone that can get a push under [`google_token_of`] its name.
+    pub fn android(&mut self, name: &str, owner: &str) -> &mut Org {
+        self.device(name, owner, |device| device.platform = "android".into()).registration(name, "fcm", &google_token_of(name))
+    }
+
+    /// A Windows PC that can get a push at [`channel_of`] its name.
+    pub fn windows(&mut self, name: &str, owner: &str) -> &mut Org {
+        self.device(name, owner, |device| device.platform = "windows".into());
+        self.registrations.push(row(&[&format!("d-{name}"), "wns", "", "", "", &channel_of(name), "", ""]));
         self
     }
 

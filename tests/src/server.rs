@@ -21,6 +21,7 @@ pub struct Server {
     port: u16,
     child: Option<Child>,
     variables: Vec<(String, String)>,
+    only: Option<String>,
 }
 
 impl Server {
@@ -36,7 +37,7 @@ impl Server {
 
     /// Everything but the start.
     pub fn prepare(sections: &str) -> Server {
-        let server = Server { folder: Folder::fresh(), port: free_port(), child: None, variables: Vec::new() };
+        let server = Server { folder: Folder::fresh(), port: free_port(), child: None, variables: Vec::new(), only: None };
         server.configure(sections);
         server
     }
@@ -49,6 +50,11 @@ impl Server {
     /// Sets a variable of the environment of the next start.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Lets it do only these parts of the work from the next start on.
+    pub fn only(&mut self, parts: &str) {
+        self.only = Some(parts.to_owned());
     }
 
     /// Starts the process, again or for the first time; answers how long it took to become ready.
@@ -84,6 +90,9 @@ impl Server {
         let mut command = command();
         command.arg("serve").arg("--data").arg(self.data()).args(["--listen", &format!("127.0.0.1:{}", self.port)]);
         command.arg("--config").arg(self.folder.path().join("carillon.toml"));
+        if let Some(only) = &self.only {
+            command.args(["--only", only]);
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(self.file("server.out")).stderr(self.file("server.log"));
         self.child = Some(command.spawn().expect("the program can be started"));

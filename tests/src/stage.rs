@@ -21,6 +21,10 @@ pub struct Scene {
     pub email: String,
     /// Further sections.
     pub more: String,
+    /// Further files beside the configuration: name and text.
+    pub files: Vec<(&'static str, String)>,
+    /// Where the store is, when it is not in the data folder.
+    pub database: Option<String>,
     /// The filter of the server's log.
     pub log: &'static str,
     /// The key that the server signs with, when it is not the one that the fake Apple knows.
@@ -39,6 +43,7 @@ pub struct Stage {
     pub api: Api,
     /// The key that the fake Apple knows.
     pub key: Key,
+    configuration: String,
 }
 
 impl Stage {
@@ -74,6 +79,8 @@ impl Stage {
             apns: String::new(),
             email: String::new(),
             more: String::new(),
+            files: Vec::new(),
+            database: None,
             log: "info",
             wrong_key: None,
         };
@@ -83,10 +90,14 @@ impl Stage {
         let mut server = Server::prepare("");
         server.folder().write("ca.pem", authority.pem());
         server.folder().write("relay-password", "secret-of-the-relay\n");
+        for (name, text) in &scene.files {
+            server.folder().write(name, text);
+        }
         write_key(&server, scene.wrong_key.as_ref().unwrap_or(&key));
         let (log, apns, email, more) = (scene.log, scene.apns, scene.email, scene.more);
-        server.configure(&format!(
-            "[server]\norganization = \"Example Org\"\nlog = \"{log}\"\n\n\
+        let database = scene.database.map(|address| format!("database = \"{address}\"\n\n")).unwrap_or_default();
+        let configuration = format!(
+            "{database}[server]\norganization = \"Example Org\"\nlog = \"{log}\"\n\n\
              [channels.apns]\nendpoint = \"{}\"\nkey_file = \"key.p8\"\nkey_id = \"{}\"\nteam_id = \"{}\"\ntopic = \"{TOPIC}\"\nca_file = \"ca.pem\"\n{apns}\n\
              [channels.email]\nhost = \"{}\"\nport = {}\ntls = \"starttls\"\nusername = \"carillon\"\npassword_file = \"relay-password\"\n\
              from = \"Example Org <notifications@example.org>\"\nca_file = \"ca.pem\"\n{email}\n{more}\n",
@@ -95,10 +106,41 @@ impl Stage {
             key.team_id,
             relay.addr.ip(),
             relay.addr.port(),
-        ));
+        );
+        server.configure(&configuration);
         server.restart().await;
         let api = Api::new(&server.url(), &server.token());
-        Stage { apple, relay, server, api, key }
+        Stage { apple, relay, server, api, key, configuration }
+    }
+
+    /// Another process on the same store, with the same keys: of the same work, or `only` these parts of it.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn another(&self, only: Option<&str>) -> (Server, Api) {
+        let mut server = Server::prepare("");
+        for name in ["ca.pem", "relay-password", "key.p8"] {
+            let text = std::fs::read_to_string(self.server.folder().path().join(name)).expect("the first server's files are there");
+            server.folder().write(name, &text);
+        }
+        let keys = self.server.data().join("keys");
+        server.configure(&format!(
+            "{}\n[keys]\nat_rest_file = {:?}\nvapid_file = {:?}\n",
+            self.configuration,
+            keys.join("at-rest.key"),
+            keys.join("vapid.pem"),
+        ));
+        if let Some(only) = only {
+            server.only(only);
+        }
+        server.restart().await;
+        let api = Api::new(&server.url(), &self.server.token());
+        (server, api)
+    }
+
+    /// What its server is configured with, less the database.
+    pub fn configuration(&self) -> &str {
+        &self.configuration
     }
 
     /// Gives the server the key that the fake Apple knows; it holds from the next start on.

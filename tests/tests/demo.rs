@@ -103,6 +103,11 @@ async fn the_demo_says_its_own_url_first_how_to_sign_in_and_three_commands_that_
     let (code, said) = shell(&commands[1]);
     assert_eq!(code, 0, "{}\n{said}", commands[1]);
     assert!(said.contains("├─") && said.contains("apns"), "a decision tree: {said}");
+    let browsers = lines.iter().find(|line| line.contains("fake push service")).expect("the browsers' fake is named");
+    let log = browsers.rsplit(' ').next().and_then(|url| url.strip_suffix("/_fake/log")).expect("what it got");
+    let arrived = Api::new(log, "").page("/_fake/log").await.with(200);
+    let fire_drills = arrived["items"].as_array().into_iter().flatten().filter(|item| item.to_string().contains("Fire drill")).count();
+    assert!(fire_drills > 10, "browsers are pushed to: {arrived}");
     assert!(commands[2].contains("/_fake/log"), "{}", commands[2]);
     let (code, said) = shell(&commands[2]);
     if code == 127 {

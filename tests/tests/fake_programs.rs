@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use stories::{Api, Org, SOON, Server, build, eventually, token_of, when};
+use stories::{Api, Org, SOON, Server, build, channel_of, eventually, google_token_of, token_of, when};
 
 /// A fake that goes with the story.
 struct Fake {
     child: Child,
+    /// Everything that it printed.
+    said: String,
     /// The lines of a configuration that it printed.
     settings: String,
     /// Its control page.
@@ -43,7 +45,7 @@ fn start(binary: &str, folder: &Path, args: &[&str]) -> Fake {
     assert!(text.contains("fake") && text.contains("reaches a"), "it says that it is a fake: {text}");
     let at = text.find("http://127.0.0.1").expect("the control page is printed");
     let control = text[at..].split("/_fake").next().unwrap_or_default().to_owned();
-    Fake { child, settings, control }
+    Fake { child, said: text, settings, control }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,4 +81,55 @@ async fn a_server_runs_on_what_the_fakes_print_and_their_pages_show_what_arrived
     assert_eq!(api.done(&held).await["counts"]["accepted"], 2);
     let stats: Value = at_apple.page("/_fake/stats").await.with(200);
     assert_eq!((&stats["accepted"], &stats["distinct"]), (&json!(2), &json!(1)), "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn googles_and_microsofts_fakes_are_programs_too_and_give_tokens_to_whoever_they_made_known() {
+    let mut server = Server::prepare("");
+    let folder = server.folder().path().to_owned();
+    let google = start("fake-google", &folder, &["--write-ca", "google-ca.pem", "--write-account", "google.json"]);
+    let microsoft = start("fake-microsoft", &folder, &["--write-ca", "microsoft-ca.pem", "--write-secret", "wns-secret"]);
+    server.configure(&format!("{}\n{}", google.settings, microsoft.settings));
+    server.restart().await;
+    let api = Api::new(&server.url(), &server.token());
+    Org::new()
+        .person("ada")
+        .android("ada-phone", "ada")
+        .person("bob")
+        .windows("bob-pc", "bob")
+        .group("two", &["user:ada", "user:bob"])
+        .import(&api)
+        .await;
+    let id = api.tell("two", "Through processes").await;
+    assert_eq!(api.done(&id).await["counts"]["accepted"], 2);
+    for (fake, address) in [(google, google_token_of("ada-phone")), (microsoft, channel_of("bob-pc"))] {
+        let page = Api::new(&fake.control, "");
+        let log = page.page("/_fake/log").await.with(200);
+        let arrival = &log["items"][0];
+        assert!(arrival["address"].as_str().is_some_and(|seen| address.ends_with(seen)), "{log}");
+        assert!(arrival["headers"].get("authorization").is_none(), "the page shows no access token");
+        let stats = page.page("/_fake/stats").await.with(200);
+        assert_eq!((&stats["accepted"], &stats["tokens"]), (&json!(1), &json!(1)), "{stats}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_is_registered_with_what_the_fake_push_service_prints() {
+    let mut server = Server::prepare("");
+    let folder = server.folder().path().to_owned();
+    let push = start("fake-push-service", &folder, &["--write-ca", "push-ca.pem", "--text", "Through"]);
+    server.configure(&push.settings);
+    server.restart().await;
+    let api = Api::new(&server.url(), &server.token());
+    let word =
+        |name: &str| push.said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = ")).expect("it is printed").to_owned();
+    let endpoint = word("endpoint").replace("ANY", "ada-browser");
+    let mut org = Org::new();
+    org.person("ada").browser("ada-browser", "ada", [&endpoint, &word("p256dh"), &word("auth")]).group("one", &["user:ada"]);
+    org.import(&api).await;
+    assert_eq!(api.done(&api.tell("one", "Through processes").await).await["counts"]["accepted"], 1);
+    let log = Api::new(&push.control, "").page("/_fake/log").await.with(200);
+    assert_eq!(log["items"][0]["subscription"], "ada-browser", "{log}");
+    assert!(log["items"][0]["payload"].as_str().is_some_and(|text| text.contains("Through processes")), "{log}");
+    assert!(log["items"][0]["headers"].get("authorization").is_none(), "the page shows no token");
 }

@@ -14,6 +14,14 @@ const NEEDED: [(&str, &str, &str); 3] = [
     ("git", "git", "cargo deny looks at the history of the advisory database"),
 ];
 
+/// What some tests need of the machine beside that: a Debian package, a program that it brings, how one asks whether it is
+/// there, and which tests are skipped, aloud, without it.
+const WANTED: [(&str, &str, &[&str], &str); 3] = [
+    ("postgresql-15", "/usr/lib/postgresql/15/bin/postgres", &["--version"], "the store in PostgreSQL, and several processes on it"),
+    ("python3-venv", "python3", &["-c", "import venv, ensurepip"], "decryption of Web Push by Python's http_ece, which comes from PyPI"),
+    ("firefox-esr", "firefox-esr", &["--version"], "the push into a real Firefox"),
+];
+
 /// Runs every step and prints the table.
 ///
 /// # Errors
@@ -59,7 +67,42 @@ fn tools(workspace: &Workspace) -> Ending {
             }
         }
     }
-    Ending::Passed(String::new())
+    Ending::Passed(wanted())
+}
+
+/// Debian would make a cluster for the machine and start it; the tests start their own. An administrator's word stays.
+fn without_main_cluster() {
+    let file = std::path::Path::new("/etc/postgresql-common/createcluster.conf");
+    if !file.exists() {
+        // Where this cannot be written the installation fails as well, and says so.
+        let _ = std::fs::create_dir_all("/etc/postgresql-common");
+        let _ = std::fs::write(file, "create_main_cluster = false\n");
+    }
+}
+
+/// Installs what only some tests need, where that is allowed; answers what stays missing.
+fn wanted() -> String {
+    let is_there = |program: &str, question: &[&str]| {
+        let asked = Command::new(program).args(question).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    };
+    let mut lacking = Vec::new();
+    for (package, program, question, purpose) in WANTED {
+        let named = program == "firefox-esr" && std::env::var_os("FIREFOX_BIN").is_some();
+        if named || is_there(program, question) {
+            continue;
+        }
+        println!("{program} is missing or incomplete (Debian package {package}): {purpose}");
+        if package.starts_with("postgresql") {
+            without_main_cluster();
+        }
+        match install(&[package]) {
+            Ok(()) if is_there(program, question) => {}
+            Ok(()) => lacking.push(format!("{package} does not help here")),
+            Err(why) => lacking.push(format!("{package}: {why}")),
+        }
+    }
+    if lacking.is_empty() { String::new() } else { format!("some tests will be skipped: {}", lacking.join("; ")) }
 }
 
 /// Installs Debian packages; only root with apt-get may.
@@ -125,12 +168,17 @@ struct Tally {
     failed: u32,
     ignored: u32,
     failures: Vec<String>,
+    /// What tests said that they did not try, and why.
+    skipped: Vec<String>,
 }
 
 impl Tally {
     fn read(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED")) {
             self.failures.push(name.to_owned());
+        }
+        if let Some((_, what)) = line.split_once("SKIPPED: ") {
+            self.skipped.push(what.to_owned());
         }
         let Some(counts) = line.strip_prefix("test result: ").and_then(|l| l.split_once(". ")).map(|(_, counts)| counts) else {
             return;
@@ -152,6 +200,9 @@ impl Tally {
         let mut text = format!("{} passed; {} failed; {} ignored; in {} programs", self.passed, self.failed, self.ignored, self.programs);
         if !self.failures.is_empty() {
             text.push_str(&format!(": {}", self.failures.join(", ")));
+        }
+        if !self.skipped.is_empty() {
+            text.push_str(&format!("; SKIPPED: {}", self.skipped.join("; ")));
         }
         text
     }
@@ -181,5 +232,7 @@ mod tests {
         tally.read("test result: FAILED. 2 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.01s");
         assert_eq!((tally.programs, tally.passed, tally.failed, tally.ignored), (2, 19, 1, 3));
         assert_eq!(tally.spell(), "19 passed; 1 failed; 3 ignored; in 2 programs: a::c");
+        tally.read("test firefox ... SKIPPED: the Firefox story (no Firefox)");
+        assert!(tally.spell().ends_with("a::c; SKIPPED: the Firefox story (no Firefox)"), "{}", tally.spell());
     }
 }

@@ -1,7 +1,10 @@
 //! What the sink demands of each request, and what it remembers: one byte a device, counters, and the arrivals of the few
 //! devices that it was told to watch. Its memory does not grow with the campaign.
 
+use super::browser::{self, Browsers};
+use super::google::{self, Google};
 use super::key::Key;
+use super::mail;
 use crate::tokens;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -16,6 +19,8 @@ pub const TOPIC: &str = "org.example.bench";
 const MOST_ARRIVALS: usize = 100_000;
 /// Payloads that were found right and are recognized without being read again.
 const KNOWN_PAYLOADS: usize = 4;
+/// Different bodies that the mails of one campaign may have: one for each language.
+const MOST_MAIL_BODIES: usize = 2;
 
 /// What is expected until the next time.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -68,6 +73,9 @@ pub struct Stats {
 /// The ledger of the sink.
 pub struct Account {
     key: Key,
+    google: Google,
+    browsers: Browsers,
+    mail_bodies: Vec<Vec<u8>>,
     expected: Expected,
     seen: Vec<u8>,
     known_authorization: Option<HeaderValue>,
@@ -79,10 +87,22 @@ pub struct Account {
 
 impl Account {
     /// An account that expects nothing yet.
-    pub fn new(key: Key) -> Account {
+    pub fn new(key: Key, google: Google, browsers: Browsers) -> Account {
         let (seen, stats, arrivals) = (Vec::new(), Stats::default(), Vec::new());
         let known_payloads = Default::default();
-        Account { key, expected: Expected::default(), seen, known_authorization: None, known_payloads, oldest_payload: 0, stats, arrivals }
+        Account {
+            key,
+            google,
+            browsers,
+            mail_bodies: Vec::new(),
+            expected: Expected::default(),
+            seen,
+            known_authorization: None,
+            known_payloads,
+            oldest_payload: 0,
+            stats,
+            arrivals,
+        }
     }
 
     /// Forgets what arrived and expects something else.
@@ -90,6 +110,8 @@ impl Account {
         self.seen.clear();
         self.seen.resize(usize::try_from(expected.devices).unwrap_or(0), 0);
         self.known_payloads = Default::default();
+        self.google.forget();
+        self.mail_bodies.clear();
         self.stats = Stats::default();
         self.arrivals.clear();
         self.expected = expected;
@@ -115,6 +137,40 @@ impl Account {
         Duration::from_millis(self.expected.latency_ms)
     }
 
+    /// The answer of Google's token endpoint.
+    pub fn give_token(&self, form: &[u8]) -> Option<Value> {
+        self.google.give(form)
+    }
+
+    /// Checks a mail and counts it; answers whether it is one of the campaign, or the limit program's.
+    pub fn take_mail(&mut self, recipient: &str, mail: &[u8], now_micros: u64) -> bool {
+        if recipient == mail::LIMIT {
+            self.stats.limit += 1;
+            return true;
+        }
+        let taken = self.examine_mail(recipient, mail);
+        match taken {
+            Ok(person) => self.count(person, 0, now_micros),
+            Err(reason) => *self.stats.refused.entry(reason.to_owned()).or_default() += 1,
+        }
+        taken.is_ok()
+    }
+
+    fn examine_mail(&mut self, recipient: &str, mail: &[u8]) -> Result<u32, &'static str> {
+        let person = mail::person(recipient).filter(|person| *person < self.expected.devices).ok_or("wrong recipient")?;
+        let (subject, body) = mail::subject_and_body(mail).ok_or("not a mail")?;
+        if !self.expected.texts.iter().any(|(title, _)| title.as_bytes() == subject) {
+            return Err("wrong subject");
+        }
+        if !self.mail_bodies.iter().any(|known| known == body) {
+            if self.mail_bodies.len() == MOST_MAIL_BODIES {
+                return Err("a further body");
+            }
+            self.mail_bodies.push(body.to_vec());
+        }
+        Ok(person)
+    }
+
     /// Checks a whole request and counts it; answers status and reason of a refusal.
     pub fn take(&mut self, head: &Parts, payload: &[u8], now_micros: u64) -> Result<(), (u16, &'static str)> {
         let taken = self.examine(head, payload, now_micros);
@@ -129,6 +185,15 @@ impl Account {
     fn examine(&mut self, head: &Parts, payload: &[u8], now_micros: u64) -> Result<(u32, usize), (u16, &'static str)> {
         if head.method != Method::POST {
             return Err((405, "MethodNotAllowed"));
+        }
+        if head.uri.path() == google::PATH {
+            let device = self.google.examine(head, payload, &self.expected.texts)?;
+            let known = device < self.expected.devices || device == tokens::LIMIT;
+            return if known { Ok((device, 0)) } else { Err((404, "UNREGISTERED")) };
+        }
+        if head.uri.path().starts_with(browser::PATH) {
+            let device = self.browsers.examine(head, payload, &self.expected.texts, now_micros / 1_000_000)?;
+            return if device < self.expected.devices { Ok((device, 0)) } else { Err((410, "Gone")) };
         }
         let path = head.uri.path().as_bytes();
         let device = path.strip_prefix(b"/3/device/").and_then(tokens::index).ok_or((400, "BadDeviceToken"))?;
@@ -224,7 +289,7 @@ mod tests {
     fn account() -> (Account, String) {
         let key = Key::generate().unwrap();
         let authorization = format!("bearer {}", key.sign(NOW / 1_000_000).unwrap());
-        let mut account = Account::new(key);
+        let mut account = Account::new(key, Google::new(1).unwrap().0, Browsers::new(1));
         account.reset(Expected { devices: 3, texts: vec![("T".into(), "B".into())], watched: vec![2], latency_ms: 0 });
         (account, authorization)
     }
@@ -272,6 +337,24 @@ mod tests {
         }
         assert_eq!(account.stats().refused.len(), tries.len());
         assert_eq!(account.stats().accepted, 0);
+    }
+
+    #[test]
+    fn mails_of_the_campaign_are_counted_and_others_refused() {
+        let (mut account, _) = account();
+        let mail = |subject: &str, body: &str| format!("From: a\r\nSubject: {subject}\r\n\r\n{body}").into_bytes();
+        assert!(account.take_mail("p0@bench.example.org", &mail("T", "x"), NOW));
+        assert!(account.take_mail("p1@bench.example.org", &mail("T", "y"), NOW));
+        for (to, mail) in [
+            ("p3@bench.example.org", mail("T", "x")),
+            ("q0@bench.example.org", mail("T", "x")),
+            ("p0@bench.example.org", mail("U", "x")),
+            ("p0@bench.example.org", mail("T", "a third body")),
+        ] {
+            assert!(!account.take_mail(to, &mail, NOW), "{to}");
+        }
+        assert!(account.take_mail(mail::LIMIT, b"anything", NOW));
+        assert_eq!((account.stats().accepted, account.stats().distinct, account.stats().limit), (2, 2, 1));
     }
 
     #[test]

@@ -1,14 +1,19 @@
-//! The sink: a process of its own that answers like Apple's push service, on one thread, with 1,000 concurrent streams a
-//! connection, and checks and counts every request. Beside it a control page in plain HTTP for the benchmark program.
+//! The sink: a process of its own that answers like Apple's push service, like Google's, and like a mail relay, on one
+//! thread, with 1,000 concurrent streams a connection, and checks and counts every request. Beside it a control page in plain HTTP for the benchmark program.
 //!
 //! It ends when its standard input does, so it cannot outlive who started it.
 
 pub mod account;
+pub mod browser;
+pub mod google;
 pub mod key;
+pub mod mail;
 
 use account::{Account, Expected};
 use anyhow::{Context, Result};
+use browser::Browsers;
 use bytes::{Bytes, BytesMut};
+use google::Google;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
@@ -52,9 +57,19 @@ async fn serve(folder: &Path) -> Result<()> {
     let token = key.sign(crate::clock::unix_micros() / 1_000_000)?;
     std::fs::write(folder.join("key.p8"), &key.pem)?;
     let acceptor = TlsAcceptor::from(Arc::new(tls(&folder.join("ca.pem"))?));
-    let account: Shared = Arc::new(Mutex::new(Account::new(key)));
-    let (pushes, control) = (listen().await?, listen().await?);
-    println!("{}", json!({"port": pushes.local_addr()?.port(), "control": control.local_addr()?.port(), "token": token}));
+    let (pushes, control, mails) = (listen().await?, listen().await?, listen().await?);
+    let (google, service_account) = Google::new(control.local_addr()?.port())?;
+    std::fs::write(folder.join("service-account.json"), service_account)?;
+    let announced = json!({
+        "port": pushes.local_addr()?.port(),
+        "control": control.local_addr()?.port(),
+        "mail": mails.local_addr()?.port(),
+        "token": token,
+        "googleToken": google.token,
+    });
+    let account: Shared = Arc::new(Mutex::new(Account::new(key, google, Browsers::new(pushes.local_addr()?.port()))));
+    println!("{announced}");
+    tokio::spawn(accept(mails, account.clone(), mail::serve));
     tokio::spawn(accept(control, account.clone(), |account, stream| async move {
         let service = service_fn(move |request| control_page(account.clone(), request));
         // A caller that goes away in the middle is its own affair.
@@ -128,6 +143,15 @@ async fn push(account: Shared, request: Request<Incoming>) -> Result<Response<Fu
         id.set_sensitive(true);
         response.headers_mut().insert(name, id);
     }
+    if head.uri.path() == google::PATH && taken.is_ok() {
+        *response.body_mut() = Full::from("{\n  \"name\": \"projects/bench/messages/0:1700000000000000%31bd1c9631bd1c96\"\n}\n");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    }
+    if head.uri.path().starts_with(browser::PATH) && taken.is_ok() {
+        *response.status_mut() = StatusCode::CREATED;
+        response.headers_mut().insert(http::header::LOCATION, HeaderValue::from_static("https://127.0.0.1/m/bench"));
+        response.headers_mut().extend(head.headers.remove("ttl").map(|ttl| (HeaderName::from_static("ttl"), ttl)));
+    }
     if let Err((status, reason)) = taken {
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         *response.body_mut() = Full::from(json!({ "reason": reason }).to_string());
@@ -160,6 +184,10 @@ async fn control_page(account: Shared, request: Request<Incoming>) -> Result<Res
             locked(&account).mark();
             Ok(json!({}))
         }
+        (&Method::POST, "/token") => {
+            let form = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            locked(&account).give_token(&form).ok_or_else(|| "invalid_grant".to_owned())
+        }
         (&Method::POST, "/reset") => match body.collect().await.map(http_body_util::Collected::to_bytes) {
             Ok(bytes) => serde_json::from_slice::<Expected>(&bytes).map_err(|e| e.to_string()).map(|expected| {
                 locked(&account).reset(expected);
@@ -167,7 +195,7 @@ async fn control_page(account: Shared, request: Request<Incoming>) -> Result<Res
             }),
             Err(error) => Err(error.to_string()),
         },
-        _ => Err("there is GET /stats, GET /arrivals, POST /mark and POST /reset".to_owned()),
+        _ => Err("there is GET /stats, GET /arrivals, POST /mark, POST /reset and POST /token".to_owned()),
     };
     let (status, value) = match answer {
         Ok(value) => (StatusCode::OK, value),

@@ -5,7 +5,7 @@ use super::Bench;
 use super::throughput::size;
 use crate::campaign::{Text, send};
 use crate::clock::unix_micros;
-use crate::directory::{EVERYONE, Shape};
+use crate::directory::{EVERYONE, Reached, Shape};
 use crate::measures::{Measure, ask};
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ const AHEAD_MICROS: u64 = 3_600_000_000;
 
 /// Row 9.
 pub fn nested(bench: &mut Bench) -> Result<Vec<Measure>> {
-    let shape = Shape { people: bench.options.sizes.large, nested: true };
+    let shape = Shape { people: bench.options.sizes.large, nested: true, by: Reached::Apple };
     let mut server = bench.server(shape.people)?;
     let due = Timestamp::from_microsecond(i64::try_from(unix_micros() + AHEAD_MICROS)?)?;
     let text = Text::single();

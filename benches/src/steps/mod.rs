@@ -3,12 +3,15 @@
 
 mod audience;
 mod bare;
+mod channels;
 mod network;
+mod postgres;
 mod restart;
 mod singles;
+mod streams;
 mod throughput;
 
-use crate::directory::Shape;
+use crate::directory::{Reached, Shape};
 use crate::measures::{Measure, ask};
 use crate::options::{Options, ROWS};
 use crate::server::{Plan, Server};
@@ -46,6 +49,12 @@ const STEPS: &[Step] = &[
     (&["10", "11"], "campaigns to the small directory", throughput::small),
     (&["1", "2"], "campaigns to the middle directory", throughput::middle_sized),
     (&["network"], "a provider 50 ms away", network::far_away),
+    (&["3"], "campaigns to Android phones", channels::google),
+    (&["4"], "campaigns to browsers", channels::browsers),
+    (&["5"], "campaigns by mail", channels::mail),
+    (&["15"], "open inbox streams", streams::one_process),
+    (&["15"], "open inbox streams of three processes", postgres::three_processes),
+    (&["17"], "campaigns on PostgreSQL", postgres::campaigns),
     (&["import"], "import of the large directory", import),
     (&["6"], "single notifications, idle", singles::idle),
     (&["9"], "nested audience", audience::nested),
@@ -70,7 +79,7 @@ impl Bench {
             eprintln!("== {name} (row {})", wanted.join(", "));
             match step(self) {
                 Ok(found) => {
-                    let found: Vec<Measure> = found.into_iter().filter(|m| self.options.wants(m.row)).collect();
+                    let found: Vec<Measure> = found.into_iter().filter(|m| self.options.wants(&m.row)).collect();
                     eprint!("{}", crate::measures::table(&found));
                     self.measures.extend(found);
                 }
@@ -81,7 +90,7 @@ impl Bench {
             }
         }
         let place = |row: &str| ROWS.iter().position(|r| *r == row);
-        self.measures.sort_by_key(|measure| place(measure.row));
+        self.measures.sort_by_key(|measure| place(&measure.row));
     }
 
     /// A server on the filled store of so many people, with nothing left to send of a step that failed.
@@ -92,12 +101,22 @@ impl Bench {
         Ok(server)
     }
 
+    /// A server whose people are reached by something else than iPhones, all in one group.
+    fn server_by(&mut self, people: u32, by: Reached) -> Result<Server> {
+        let plan = Plan { by, ..self.plan.clone() };
+        let data = stores::data_by(&self.stores, people, by);
+        stores::fill(&plan, &self.sink, &data, Shape { people, nested: false, by })?;
+        let mut server = Server::start(&plan, &self.sink, &data)?;
+        crate::campaign::cancel_unfinished(&mut server.api)?;
+        Ok(server)
+    }
+
     /// Fills the store of so many people, once.
     fn fill(&mut self, people: u32) -> Result<()> {
         if let Some(before) = self.filled.get(&people) {
             return before.clone().map_err(anyhow::Error::msg);
         }
-        let shape = Shape { people, nested: people == self.options.sizes.large };
+        let shape = Shape { people, nested: people == self.options.sizes.large, by: Reached::Apple };
         let filled = stores::fill(&self.plan, &self.sink, &stores::data(&self.stores, people), shape);
         let outcome = filled.as_ref().map(|_| ()).map_err(|error| format!("{error:#}"));
         self.filled.insert(people, outcome);

@@ -3,7 +3,8 @@
 use super::Bench;
 use super::throughput::size;
 use crate::campaign::{Singles, Text, send_to_all, singles, until_done};
-use crate::measures::{Measure, ask};
+use crate::measures::{Measure, ask, percentiles};
+use crate::plots::{Drawn, PERCENTILES};
 use crate::sink::account::Expected;
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
@@ -29,9 +30,14 @@ pub fn idle(bench: &mut Bench) -> Result<Vec<Measure>> {
     server.stop()?;
     let what = format!("idle: request written to request at the sink, {count} singles");
     Ok(vec![
-        ask("6", format!("{what}, p50"), "ms").at_most(3.0, 1.0).median(&spans),
+        ask("6", format!("{what}, p50"), "ms").at_most(3.0, 1.0).median(&spans).drawn(line("idle", &spans)),
         ask("6", format!("{what}, p99"), "ms").at_most(10.0, 4.0).percentile(&spans, 99),
     ])
+}
+
+/// A line of the plot of latencies.
+fn line(when: &str, spans: &[f64]) -> Drawn {
+    Drawn::Latency { when: when.to_owned(), percentiles: percentiles(spans, PERCENTILES) }
 }
 
 /// Row 7.
@@ -68,7 +74,10 @@ pub fn during_a_campaign(bench: &mut Bench) -> Result<Vec<Measure>> {
     server.stop()?;
     let what = format!("single notification during a {} campaign, {} singles", size(people), spans.len());
     Ok(vec![
-        ask("7", format!("{what}, p50"), "ms").at_most(100.0, 8.0).median(&spans),
+        ask("7", format!("{what}, p50"), "ms")
+            .at_most(100.0, 8.0)
+            .median(&spans)
+            .drawn(line(&format!("during a {} campaign", size(people)), &spans)),
         ask("7", format!("{what}, p99"), "ms").at_most(100.0, 40.0).percentile(&spans, 99),
     ])
 }

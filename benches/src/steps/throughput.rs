@@ -4,6 +4,7 @@ use super::Bench;
 use crate::campaign::{self, Ran};
 use crate::limit;
 use crate::measures::{Asked, Measure, ask, middle};
+use crate::plots::{Drawn, OURS};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -66,8 +67,10 @@ pub fn small(bench: &mut Bench) -> Result<Vec<Measure>> {
     let label = size(people);
     let measures = vec![
         ask("10", format!("peak RSS, {label} campaign"), "MiB").median(&rounds.each(|run| run.peak_mib)),
-        ask("11", format!("time for a delivery, {label} campaign"), "µs").median(&rounds.each(Ran::micros_per_delivery)),
-        ask("11", format!("CPU for 1,000 deliveries, {label} campaigns together"), "ms").single(rounds.cpu_per_thousand()),
+        time_for_one(&rounds, people),
+        ask("11", format!("CPU for 1,000 deliveries, {label} campaigns together"), "ms")
+            .single(rounds.cpu_per_thousand())
+            .drawn(Drawn::Cpu { devices: people }),
     ];
     bench.small = Some(rounds);
     Ok(measures)
@@ -77,7 +80,9 @@ pub fn small(bench: &mut Bench) -> Result<Vec<Measure>> {
 pub fn middle_sized(bench: &mut Bench) -> Result<Vec<Measure>> {
     let people = bench.options.sizes.middle;
     let rounds = rounds(bench, people, bench.options.rounds, bench.options.wants("1") && limit::is_there())?;
-    Ok(rate_and_cpu(&rounds, people))
+    let mut measures = rate_and_cpu(&rounds, people);
+    measures.push(time_for_one(&rounds, people));
+    Ok(measures)
 }
 
 /// Rows 1, 2, 8, 10 and 11 at the large size.
@@ -92,6 +97,7 @@ pub fn large(bench: &mut Bench) -> Result<Vec<Measure>> {
     measures.push(first.median(&rounds.each(|run| run.first_push_ms)));
     let peaks = rounds.each(|run| run.peak_mib);
     measures.push(ask("10", format!("peak RSS, {label} campaign"), "MiB").at_most(128.0, 64.0).median(&peaks));
+    measures.push(time_for_one(&rounds, people));
     if let Some(small) = &bench.small {
         let against = format!("{label} against {}", size(bench.options.sizes.small));
         let ratio = |asked: Asked, samples: Vec<f64>, base: f64| asked.median(&samples.iter().map(|s| s / base).collect::<Vec<_>>());
@@ -108,20 +114,28 @@ pub fn large(bench: &mut Bench) -> Result<Vec<Measure>> {
 fn rate_and_cpu(rounds: &Rounds, people: u32) -> Vec<Measure> {
     let label = size(people);
     let ratio = ask("1", format!("APNs deliveries/s against h2load, {label} devices"), "").at_least(0.45, 0.75);
+    let drawn = |by: &str| Drawn::Rate { of: format!("APNs, {label} devices"), by: by.to_owned() };
     let mut measures = Vec::new();
     if rounds.limits.is_empty() {
         measures.push(ratio.skipped("h2load (nghttp2-client) is not installed"));
     } else {
         let pairs: Vec<f64> = rounds.runs.iter().zip(&rounds.limits).map(|(run, limit)| run.rate() / limit).collect();
         measures.push(ratio.median(&pairs));
-        measures.push(ask("1", format!("h2load on the same sink, beside {label} devices"), "/s").median(&rounds.limits));
+        measures
+            .push(ask("1", format!("h2load on the same sink, beside {label} devices"), "/s").median(&rounds.limits).drawn(drawn("h2load")));
     }
-    measures.push(ask("1", format!("APNs deliveries, {label} devices"), "/s").median(&rounds.each(Ran::rate)));
+    measures.push(ask("1", format!("APNs deliveries, {label} devices"), "/s").median(&rounds.each(Ran::rate)).drawn(drawn(OURS)));
     let cpu = ask("2", format!("CPU for 1,000 deliveries, {label} devices"), "ms").at_most(15.0, 8.0);
-    measures.push(cpu.median(&rounds.each(Ran::cpu_per_thousand)));
+    measures.push(cpu.median(&rounds.each(Ran::cpu_per_thousand)).drawn(Drawn::Cpu { devices: people }));
     let sink = ask("2", format!("the sink's own CPU for 1,000, {label} devices (a busy machine shows here too)"), "ms");
     measures.push(sink.median(&rounds.each(Ran::sink_cpu_per_thousand)));
     measures
+}
+
+/// Row 11, the time itself.
+fn time_for_one(rounds: &Rounds, people: u32) -> Measure {
+    let asked = ask("11", format!("time for a delivery, {} campaign", size(people)), "µs");
+    asked.median(&rounds.each(Ran::micros_per_delivery)).drawn(Drawn::Time { devices: people })
 }
 
 /// `10k`, `1M`.

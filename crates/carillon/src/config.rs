@@ -15,6 +15,7 @@ pub use read::Overrides;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use store::transfer::Database;
 
 /// The default file, complete and commented; what `carillon config print-default` prints.
 pub const DEFAULT_TEXT: &str = include_str!("config.default.toml");
@@ -24,8 +25,8 @@ pub const DEFAULT_TEXT: &str = include_str!("config.default.toml");
 pub struct Config {
     /// Where and as whom the server runs.
     pub server: Server,
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// The store: a SQLite file, or a PostgreSQL database.
+    pub database: Database,
     /// Where keys are kept.
     pub keys: Keys,
     /// Which providers may be used.
@@ -54,6 +55,8 @@ pub struct Server {
 pub struct Keys {
     /// The key that encrypts provider secrets and private texts at rest; made at the first start.
     pub at_rest_file: PathBuf,
+    /// The key pair to which browsers' subscriptions are bound (VAPID, RFC 8292); PEM.
+    pub vapid_file: PathBuf,
 }
 
 /// `[channels.*]` of this build. A channel without a section is not configured.
@@ -61,6 +64,12 @@ pub struct Keys {
 pub struct Channels {
     /// Apple Push Notification service.
     pub apns: Option<Apns>,
+    /// Firebase Cloud Messaging.
+    pub fcm: Option<Fcm>,
+    /// Windows Push Notification Services.
+    pub wns: Option<Wns>,
+    /// Browsers, through the push services that they chose.
+    pub webpush: Option<WebPush>,
     /// Mail through a relay.
     pub email: Option<Email>,
 }
@@ -86,6 +95,49 @@ pub struct Apns {
     pub connections: u32,
     /// Most requests under way on one connection; the peer may allow fewer.
     pub streams: u32,
+}
+
+/// `[channels.webpush]`. Its key pair is made at the first start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebPush {
+    /// Whom a push service may write to: `mailto:…` or `https://…`.
+    pub subject: String,
+    /// Whether endpoints may lie in private networks and on this machine.
+    pub allow_private_endpoints: bool,
+    /// Certificates (PEM) to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[channels.fcm]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fcm {
+    /// Base URL.
+    pub endpoint: String,
+    /// The service account's JSON file, as Google's console gives it.
+    pub service_account_file: PathBuf,
+    /// Certificates (PEM) to trust instead of the system's, here and where access tokens come from.
+    pub ca_file: Option<PathBuf>,
+    /// HTTP/2 connections to the endpoint.
+    pub connections: u32,
+    /// Most requests under way on one connection; the peer may allow fewer.
+    pub streams: u32,
+}
+
+/// `[channels.wns]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wns {
+    /// Where everything goes instead of the hosts that channel URLs name.
+    pub endpoint_override: Option<String>,
+    /// Where access tokens come from; the tenant is part of it.
+    pub token_endpoint: String,
+    /// The Entra application's id.
+    pub client_id: String,
+    /// File whose first line is its secret.
+    pub secret_file: PathBuf,
+    /// Certificates (PEM) to trust instead of the system's, at both.
+    pub ca_file: Option<PathBuf>,
+    /// Most requests under way at once, each on a connection of its own.
+    pub connections: u32,
 }
 
 /// `[channels.email]`.

@@ -1,10 +1,14 @@
 //! Puts the rooms together: opens the store, makes keys on the first start, builds the channels that are configured,
 //! starts the engine, serves the API, and takes everything down in order.
 
-use crate::config::{Apns, Config, Email, EmailTls};
+use crate::cli::Part;
+use crate::config::{Apns, Config, Email, EmailTls, Fcm, WebPush, Wns};
 use anyhow::{Context, bail};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use channels::{ApnsChannel, ApnsSettings, EmailChannel, EmailSettings};
+use channels::{
+    ApnsChannel, ApnsSettings, EmailChannel, EmailSettings, FcmChannel, FcmSettings, WebPushChannel, WebPushSettings, WnsChannel,
+    WnsSettings, vapid_public_key,
+};
 use engine::keys::Keys;
 use engine::{Engine, Parts};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -14,17 +18,23 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use store::postgres::{Postgres, Time};
 use store::sqlite::Sqlite;
+use store::transfer::Database;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// How long requests and deliveries that are under way may take after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How often samples of histograms are folded.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// How to serve.
 pub struct ServeOptions {
     /// Print what was made and where the server listens.
     pub announce: bool,
+    /// Only these parts of the work; empty: all.
+    pub only: Vec<Part>,
     /// Ends the server when cancelled.
     pub stop: CancellationToken,
     /// Told once the server listens.
@@ -43,12 +53,61 @@ pub struct Ready {
 }
 
 /// The machine's clock.
-struct SystemClock;
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The store of this server.
+enum Opened {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+impl Opened {
+    async fn open(config: &Config, clock: Arc<dyn Clock>) -> store::Result<Opened> {
+        match &config.database {
+            Database::Sqlite(file) => Ok(Opened::Sqlite(Sqlite::open(file, clock).await?)),
+            Database::Postgres(address) => {
+                let scratch = config.server.data.join("scratch");
+                Ok(Opened::Postgres(Postgres::open(address.clone(), Time::Database(clock), scratch).await?))
+            }
+        }
+    }
+
+    fn shared(&self) -> store::Shared {
+        match self {
+            Opened::Sqlite(store) => Arc::new(store.clone()),
+            Opened::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// A store that other servers filled was sealed with their key: a new one, made here, could not read it.
+    async fn must_have_its_key(&self, at_rest_file: &Path) -> anyhow::Result<()> {
+        if let Opened::Postgres(store) = self
+            && !at_rest_file.exists()
+            && !store.is_empty().await.map_err(|e| anyhow::anyhow!("{e}"))?
+        {
+            bail!(
+                "keys.at_rest_file: {} does not exist, and the store was sealed with the key of the server that made it; copy that file here",
+                at_rest_file.display()
+            );
+        }
+        Ok(())
+    }
+
+    async fn close(&self) -> store::Result<()> {
+        match self {
+            Opened::Sqlite(store) => store.close().await,
+            Opened::Postgres(store) => {
+                store.close();
+                Ok(())
+            }
+        }
     }
 }
 
@@ -63,26 +122,31 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         tracing::warn!("{warning}");
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Sqlite::open(&config.database, clock.clone()).await.map_err(|e| anyhow::anyhow!("{e}"))?;
+    let store = Opened::open(&config, clock.clone()).await.map_err(|e| anyhow::anyhow!("{e}"))?;
+    store.must_have_its_key(&config.keys.at_rest_file).await?;
     let (at_rest, at_rest_made) = at_rest_key(&config.keys.at_rest_file)?;
-    let vapid_file = data.join("keys/vapid.pem");
+    let vapid_file = config.keys.vapid_file.clone();
     let vapid_made = vapid_key(&vapid_file)?;
+    let vapid = read(&vapid_file, "keys.vapid_file")?;
+    let web_push_key = vapid_public_key(&vapid).map_err(|e| anyhow::anyhow!("{}: {e}", vapid_file.display()))?;
     let parts = Parts {
-        store: Arc::new(store.clone()),
-        channels: channels(&config)?,
+        store: store.shared(),
+        channels: channels(&config, vapid)?,
         sources: sources::all(),
         clock,
         keys: Keys::new(vec![at_rest]),
         organization: config.server.organization.clone(),
         scratch: data.join("scratch"),
-        duties: engine::Duties::ALL,
+        duties: duties(&options.only),
     };
     folder(&parts.scratch)?;
     let metrics = metrics();
+    tokio::spawn(keep_up(metrics.clone(), options.stop.clone()));
     let (engine, fresh) = Engine::start(parts).await.map_err(|e| anyhow::anyhow!("{e}"))?;
     let token_file = data.join("bootstrap-token");
     // The token is made by the first start that gets this far; a start that was cut off in between is made good.
-    let token_made = !token_file.exists();
+    let api = does(&options.only, Part::Api);
+    let token_made = api && !token_file.exists();
     if token_made {
         let token = engine.create_owner_token("bootstrap").await.map_err(|e| anyhow::anyhow!("{e}"))?;
         private_file(&token_file, format!("{token}\n").as_bytes())?;
@@ -93,7 +157,8 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let url = format!("http://{}", listener.local_addr()?);
     std::fs::write(data.join("address"), format!("{url}\n")).context("cannot write the address file")?;
     if options.announce {
-        let made = Made { fresh, token: token_made, at_rest: at_rest_made, vapid: vapid_made };
+        let vapid = vapid_made.then(|| web_push_key.clone());
+        let made = Made { fresh, token: token_made, at_rest: at_rest_made, vapid };
         announce(&config, &url, &token_file, &vapid_file, &made);
     }
     let public_url = config.server.public_url.clone().unwrap_or_else(|| url.clone());
@@ -101,7 +166,13 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         // Whoever asked may have gone; the server serves all the same.
         let _ = ready.send(Ready { url, token_file, first_start: fresh });
     }
-    let extras = web::Extras { metrics: Box::new(move || metrics.render()), version: env!("CARGO_PKG_VERSION").to_owned(), public_url };
+    let extras = web::Extras {
+        metrics: Box::new(move || metrics.render()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        public_url,
+        web_push_key,
+        api,
+    };
     let served = web::serve(listener, web::router(engine.clone(), extras), options.stop.clone(), DRAIN).await;
     if !engine.stop(DRAIN).await {
         tracing::warn!("some deliveries were still under way at the end; they go on at the next start");
@@ -111,11 +182,20 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     closed.map_err(|e| anyhow::anyhow!("{e}"))
 }
 
+fn does(only: &[Part], part: Part) -> bool {
+    only.is_empty() || only.contains(&part)
+}
+
+fn duties(only: &[Part]) -> engine::Duties {
+    engine::Duties { dispatch: does(only, Part::Dispatch), deliver: does(only, Part::Deliver), timers: does(only, Part::Timers) }
+}
+
 struct Made {
     fresh: bool,
     token: bool,
     at_rest: bool,
-    vapid: bool,
+    /// The public key of a VAPID key pair that was made just now.
+    vapid: Option<String>,
 }
 
 fn announce(config: &Config, url: &str, token_file: &Path, vapid_file: &Path, made: &Made) {
@@ -132,10 +212,18 @@ fn announce(config: &Config, url: &str, token_file: &Path, vapid_file: &Path, ma
             config.keys.at_rest_file.display()
         );
     }
-    if made.vapid {
-        println!("  the VAPID key          {} (mode 0600)", vapid_file.display());
+    if let Some(public) = &made.vapid {
+        println!("  the VAPID key          {} (mode 0600); browsers subscribe with its public key", vapid_file.display());
+        println!("                         {public}");
     }
     println!("Carillon {} listens on {url}", env!("CARGO_PKG_VERSION"));
+}
+
+/// Folds the samples of histograms now and then: without it they pile up until somebody reads the metrics.
+async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
+    while tokio::time::timeout(UPKEEP, stop.cancelled()).await.is_err() {
+        metrics.run_upkeep();
+    }
 }
 
 fn metrics() -> PrometheusHandle {
@@ -150,10 +238,19 @@ fn metrics() -> PrometheusHandle {
 }
 
 /// The senders of this installation.
-fn channels(config: &Config) -> anyhow::Result<Vec<Arc<dyn Channel>>> {
+pub(crate) fn channels(config: &Config, vapid: String) -> anyhow::Result<Vec<Arc<dyn Channel>>> {
     let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
     if let Some(apns) = &config.channels.apns {
         channels.push(Arc::new(apns_channel(apns)?));
+    }
+    if let Some(webpush) = &config.channels.webpush {
+        channels.push(Arc::new(webpush_channel(webpush, vapid)?));
+    }
+    if let Some(fcm) = &config.channels.fcm {
+        channels.push(Arc::new(fcm_channel(fcm)?));
+    }
+    if let Some(wns) = &config.channels.wns {
+        channels.push(Arc::new(wns_channel(wns)?));
     }
     if let Some(email) = &config.channels.email {
         channels.push(Arc::new(email_channel(email)?));
@@ -175,6 +272,45 @@ fn apns_channel(config: &Apns) -> anyhow::Result<ApnsChannel> {
         ..ApnsSettings::default()
     };
     ApnsChannel::new(settings).map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+fn webpush_channel(config: &WebPush, key: String) -> anyhow::Result<WebPushChannel> {
+    let settings = WebPushSettings {
+        key,
+        subject: config.subject.clone(),
+        allow_private_endpoints: config.allow_private_endpoints,
+        ca_pem: optional(config.ca_file.as_deref(), "channels.webpush.ca_file")?,
+        ..WebPushSettings::default()
+    };
+    WebPushChannel::new(settings).map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+fn fcm_channel(config: &Fcm) -> anyhow::Result<FcmChannel> {
+    let settings = FcmSettings {
+        endpoint: config.endpoint.clone(),
+        service_account: read(&config.service_account_file, "channels.fcm.service_account_file")?,
+        ca_pem: optional(config.ca_file.as_deref(), "channels.fcm.ca_file")?,
+        connections: usize::try_from(config.connections)?,
+        streams: usize::try_from(config.streams)?,
+        clock: Arc::new(SystemClock),
+        ..FcmSettings::default()
+    };
+    FcmChannel::new(settings).map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+fn wns_channel(config: &Wns) -> anyhow::Result<WnsChannel> {
+    let secret = read(&config.secret_file, "channels.wns.secret_file")?;
+    let settings = WnsSettings {
+        endpoint_override: config.endpoint_override.clone(),
+        token_endpoint: config.token_endpoint.clone(),
+        client_id: config.client_id.clone(),
+        secret: secret.lines().next().unwrap_or("").to_owned(),
+        ca_pem: optional(config.ca_file.as_deref(), "channels.wns.ca_file")?,
+        connections: usize::try_from(config.connections)?,
+        clock: Arc::new(SystemClock),
+        ..WnsSettings::default()
+    };
+    WnsChannel::new(settings).map_err(|e| anyhow::anyhow!("{e}"))
 }
 
 fn email_channel(config: &Email) -> anyhow::Result<EmailChannel> {
@@ -244,7 +380,7 @@ fn at_rest_key(path: &Path) -> anyhow::Result<([u8; 32], bool)> {
     Ok((key, false))
 }
 
-/// The VAPID key pair (RFC 8292), kept for the day when browsers are pushed to: subscriptions are bound to it. Answers
+/// The VAPID key pair (RFC 8292): subscriptions are bound to it, so it is made even before browsers are pushed to. Answers
 /// whether it was made now.
 fn vapid_key(path: &Path) -> anyhow::Result<bool> {
     if path.exists() {

@@ -2,6 +2,7 @@
 
 use model::outcome::Cause;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -10,7 +11,11 @@ const PER_ADDRESS: Duration = Duration::from_secs(3);
 
 /// Connects to the first address of `host` that answers.
 pub(crate) async fn dial(host: &str, port: u16) -> Result<TcpStream, Cause> {
-    let addresses = tokio::net::lookup_host((host, port)).await.map_err(|_| Cause::of_channel("dns_failed", 0))?;
+    connect(tokio::net::lookup_host((host, port)).await.map_err(|_| Cause::of_channel("dns_failed", 0))?).await
+}
+
+/// Connects to the first of these addresses that answers.
+pub(crate) async fn connect(addresses: impl IntoIterator<Item = SocketAddr>) -> Result<TcpStream, Cause> {
     let mut last = "dns_failed";
     for address in addresses {
         match tokio::time::timeout(PER_ADDRESS, TcpStream::connect(address)).await {

@@ -5,12 +5,24 @@
 //! decides, counts, or logs an address. The inbox has no folder here: it is read from the store.
 
 pub mod apns;
+mod bearer;
+mod cut;
 mod dial;
 pub mod email;
+pub mod fcm;
+mod guard;
+mod http1;
 pub mod http2;
+mod probing;
 mod setup;
+mod spoken;
 mod tls;
+pub mod webpush;
+pub mod wns;
 
 pub use apns::{ApnsChannel, ApnsSettings};
 pub use email::{EmailChannel, EmailSettings, EmailTls, SmtpDeadlines};
+pub use fcm::{FcmChannel, FcmSettings};
 pub use setup::ChannelSetupError;
+pub use webpush::{WebPushChannel, WebPushSettings, vapid_public_key};
+pub use wns::{WnsChannel, WnsSettings};

@@ -26,14 +26,26 @@ pub(crate) fn connector(host: &str, ca_pem: Option<&str>, alpn: &[&[u8]], names:
     let name = ServerName::try_from(bare.to_owned()).map_err(|_| {
         ChannelSetupError::new(names.host, "the host is no DNS name or IP address", "write a name such as relay.example.org")
     })?;
+    Ok(Tls { connector: trusting(roots(ca_pem, names)?, alpn), name })
+}
+
+/// Makes a connector for many hosts that offers `alpn`. `ca_pem` is trusted beside the machine's roots.
+pub(crate) fn for_many(ca_pem: Option<&str>, alpn: &[&[u8]], names: &Names) -> Result<TlsConnector, ChannelSetupError> {
+    let Some(pem) = ca_pem else { return Ok(trusting(roots(None, names)?, alpn)) };
+    let mut both = roots(Some(pem), names)?;
+    both.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Ok(trusting(both, alpn))
+}
+
+fn trusting(roots: RootCertStore, alpn: &[&[u8]]) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs supports the default protocol versions")
-        .with_root_certificates(roots(ca_pem, names)?)
+        .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
-    Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+    TlsConnector::from(Arc::new(config))
 }
 
 fn roots(ca_pem: Option<&str>, names: &Names) -> Result<RootCertStore, ChannelSetupError> {

@@ -5,7 +5,7 @@ mod stands;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fakes::Mode;
-use stands::{Fake, PASSWORD, Says, TITLE, eventually, every};
+use stands::{Fake, PASSWORD, Says, TITLE, code, eventually, every};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
@@ -46,14 +46,27 @@ async fn a_secret_is_never_in_a_log_line() {
             stand.tell(n).await;
             secrets.push(stand.address(n));
         }
-        if let Fake::Apple(fake) = &stand.fake {
-            secrets.push(fake.arrivals(1)[0].headers["authorization"].clone());
-        }
+        let authorization = match &stand.fake {
+            Fake::Apple(fake) => Some(fake.arrivals(1)[0].headers["authorization"].clone()),
+            Fake::Google(fake) => {
+                let account: serde_json::Value = serde_json::from_str(&fake.service_account()).expect("a service account");
+                secrets.push(account["private_key"].as_str().expect("a key").lines().nth(1).expect("a line").to_owned());
+                Some(fake.arrivals(1)[0].headers["authorization"].clone())
+            }
+            Fake::Microsoft(fake) => Some(fake.arrivals(1)[0].headers["authorization"].clone()),
+            Fake::Push(fake) => {
+                let browser = fake.browser.as_ref().expect("these fakes play one");
+                secrets.extend([browser.p256dh(), browser.auth()]);
+                Some(fake.arrivals(1)[0].headers["authorization"].replace("vapid t=", ""))
+            }
+            _ => None,
+        };
+        secrets.extend(authorization.map(|value| value.replace("Bearer ", "").replace("bearer ", "")));
         for mode in [Mode::Reset, Mode::Stall, Mode::Goaway { after: 1, abrupt: true }, Mode::Closed] {
             stand.set_mode(mode);
             stand.tell(6).await;
         }
-        eventually(stand.name, async || stand.reserve(model::Lane::Bulk).await.is_err()).await;
+        eventually(stand.name, async || code(&stand.tell(6).await) == "connection_refused").await;
         secrets.push(stand.address(6));
     }
     let said = String::from_utf8(lines.0.lock().expect("nobody panics while writing").clone()).expect("UTF-8");

@@ -8,7 +8,10 @@ pub(crate) async fn raise(engine: &Engine, code: &str, detail: &str) {
     let inner = &engine.inner;
     metrics::gauge!("carillon_alarm", "code" => code.to_owned()).set(1.0);
     match inner.store.raise_alarm(inner.tenant_key(), code, detail).await {
-        Ok(true) => tracing::error!(code, detail, "alarm"),
+        Ok(true) => {
+            crate::health::alarm_raised(code);
+            tracing::error!(code, detail, "alarm");
+        }
         Ok(false) => {}
         Err(error) => tracing::error!(code, detail, %error, "alarm, and it cannot be kept"),
     }

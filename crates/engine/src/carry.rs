@@ -15,7 +15,8 @@ use model::directory::{Environment, Service};
 use model::event::AudienceMode;
 use model::policy::{PolicySnapshot, Terms};
 use model::{
-    Address, Channel, DeliveryId, DeviceKey, Facts, Lane, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State, Timestamp,
+    Address, Cause, Channel, DeliveryId, DeviceKey, Facts, Lane, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State,
+    Timestamp,
 };
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -228,10 +229,11 @@ impl<'a> Carrier<'a> {
         !engine.inner.settler.is_lost(self.claim.segment)
     }
 
-    /// Whether the lease may have run out while this process was held up.
+    /// Whether the lease may have run out while this process was held up. Alone on its store a process cannot lose it.
     fn is_overdue(&self) -> bool {
+        let inner = &self.engine.inner;
         let lease = self.engine.lease();
-        self.engine.now().since(self.renewed) > lease / 2 + lease / 4
+        inner.store.is_shared() && self.engine.now().since(self.renewed) > lease / 2 + lease / 4
     }
 
     /// A row that was woken before its time may be ended, but not sent: a provider's word for when to come again stands, and
@@ -387,7 +389,7 @@ impl<'a> Carrier<'a> {
     async fn settle(&mut self, row: &DueRow, flight: Flight, outcome: Outcome) {
         if outcome.cause().is_some_and(|c| c.whole_channel) || matches!(outcome, Outcome::OurFault(_)) {
             self.trouble(&outcome).await;
-        } else if self.engine.inner.pauses.works(self.claim.channel) {
+        } else if self.engine.inner.pauses.works(self.claim.channel, self.engine.now()) {
             // Whatever the answer was about this one letter: the other side is there and takes our key.
             for alarm in ["unavailable", "our_fault"] {
                 alarms::clear(self.engine, &format!("{}_{alarm}", self.claim.channel)).await;
@@ -405,18 +407,42 @@ impl<'a> Carrier<'a> {
             status: cause.map_or(0, |c| c.status),
         };
         let retire = match (&outcome, flight.sent_to) {
-            (Outcome::AddressGone(cause), Some((registration, version))) => {
+            (Outcome::AddressGone(cause), Some((registration, version))) if self.believes(cause).await => {
                 Some(Retirement { registration, version, code: cause.code.to_string(), gone_since: cause.gone_since })
             }
             _ => None,
         };
         if outcome == Outcome::Accepted {
-            self.accepted += 1
+            self.accepted += 1;
+            if self.engine.inner.suspicion.accepted(self.claim.channel) {
+                alarms::clear(self.engine, &format!("{}_suspicious_gone", self.claim.channel)).await;
+            }
         } else {
             self.failed += 1
         }
         let (state, due) = rest(step);
         self.put(row, state, due, flight.facts, Some(attempt), retire).await;
+    }
+
+    /// Whether a provider's word that an address is gone is believed, or parked because too many say so.
+    async fn believes(&self, cause: &Cause) -> bool {
+        let (kind, inner) = (self.claim.channel, &self.engine.inner);
+        if kind.service().is_none() {
+            return true;
+        }
+        let most = u32::try_from(self.policy.number("registrations.suspicious_percent")).unwrap_or(100);
+        if inner.suspicion.gone(kind, most) {
+            return true;
+        }
+        if inner.suspicion.may_alarm(kind, self.engine.now()) {
+            let detail = format!(
+                "{kind} says of most addresses that they are gone ({}); their registrations are kept: check [channels.{kind}] endpoint, \
+                 app and environment, or raise registrations.suspicious_percent if it is true",
+                cause.code
+            );
+            alarms::raise(self.engine, &format!("{kind}_suspicious_gone"), &detail).await;
+        }
+        false
     }
 
     /// A row that is not even tried, because the whole channel rests: it waits as long as if it had been.
@@ -433,8 +459,11 @@ impl<'a> Carrier<'a> {
         let (kind, now) = (self.claim.channel, self.engine.now());
         let Some(cause) = outcome.cause() else { return };
         let ours = matches!(outcome, Outcome::OurFault(_));
-        let strikes = if cause.whole_channel { self.engine.inner.pauses.strike(kind, outcome, now) } else { Some(1) };
+        let inner = &self.engine.inner;
+        let whole_channel = cause.whole_channel || ours && inner.suspicion.fault(kind);
+        let strikes = if whole_channel { inner.pauses.strike(kind, outcome, now) } else { Some(1) };
         match strikes {
+            Some(_) if ours && !inner.suspicion.may_alarm(kind, now) => {}
             Some(_) if ours => {
                 let detail = format!(
                     "{kind} refuses what we send: {} ({}); check [channels.{kind}] key, ids, topic and clock",

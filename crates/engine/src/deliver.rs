@@ -8,6 +8,7 @@ use model::{Channel, ChannelKind, Lane, Outcome, Timestamp};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use store::{Claim, DueRow, FactsPage, Lease, PlannedRow};
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
@@ -225,6 +226,8 @@ async fn wait(engine: &Engine, span: Duration) -> bool {
 pub struct Pauses {
     /// A channel that is missing has not been proven to work by this process; one without a pause has.
     channels: RwLock<HashMap<ChannelKind, Option<Pause>>>,
+    /// When each channel, by its number, last worked; in milliseconds, 0 for never.
+    worked: [AtomicI64; 8],
 }
 
 struct Pause {
@@ -242,6 +245,17 @@ impl Pauses {
     /// What put the channel to rest, while it rests.
     pub fn outcome(&self, channel: ChannelKind, now: Timestamp) -> Option<Outcome> {
         self.channels.read().get(&channel)?.as_ref().filter(|p| p.until > now).map(|p| p.outcome.clone())
+    }
+
+    /// `None` when the channel was not tried yet, else its trouble: strikes in a row, and the last outcome.
+    pub fn trouble(&self, channel: ChannelKind) -> Option<Option<(u32, Outcome)>> {
+        self.channels.read().get(&channel).map(|pause| pause.as_ref().map(|p| (p.strikes, p.outcome.clone())))
+    }
+
+    /// When the channel last worked.
+    pub fn last_success(&self, channel: ChannelKind) -> Option<Timestamp> {
+        let worked = self.worked.get(usize::from(channel.number()))?.load(Ordering::Relaxed);
+        (worked != 0).then_some(Timestamp(worked))
     }
 
     /// Takes note of trouble; answers how many times in a row, or `None` while the channel rests already.
@@ -264,7 +278,10 @@ impl Pauses {
 
     /// The channel works; answers whether that is news: it was in trouble, or this process had not seen it work yet (an
     /// alarm may be left from before a restart).
-    pub fn works(&self, channel: ChannelKind) -> bool {
+    pub fn works(&self, channel: ChannelKind, now: Timestamp) -> bool {
+        if let Some(worked) = self.worked.get(usize::from(channel.number())) {
+            worked.store(now.0, Ordering::Relaxed);
+        }
         let known = matches!(self.channels.read().get(&channel), Some(None));
         !known && !matches!(self.channels.write().insert(channel, None), Some(None))
     }
@@ -289,7 +306,7 @@ mod tests {
             now = until;
         }
         assert_eq!(spans, [1, 2, 4, 8, 16, 32, 32, 32]);
-        assert!(pauses.works(ChannelKind::Apns) && !pauses.works(ChannelKind::Apns));
+        assert!(pauses.works(ChannelKind::Apns, now) && !pauses.works(ChannelKind::Apns, now));
         assert_eq!(pauses.until(ChannelKind::Apns, now), None);
     }
 }

@@ -108,7 +108,7 @@ async fn plan_event(engine: &Engine, event: EventRow, role: &str) -> crate::Resu
         let last = page.people.len() < PAGE_PEOPLE as usize;
         cursor = page.people.last().copied().unwrap_or(cursor);
         let carried_at_once = deliver::room(engine).await;
-        let planned = rows(engine, &spec, page, if carried_at_once { Reading::ForPushes } else { Reading::ForPlan }).await?;
+        let planned = rows(engine, &spec, page, if carried_at_once { Reading::PushAddresses } else { Reading::Facts }).await?;
         let places = deliver::places(engine, planned.read.as_ref().map_or(&[], |_| &planned.rows));
         let claim = (!places.is_empty()).then(|| {
             let lease = Lease { node: inner.node, until: engine.now().plus(engine.lease()) };
@@ -182,11 +182,11 @@ pub(crate) struct Spec<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// To decide, and no more.
-    ForPlan,
+    Facts,
     /// To decide, and to push from what was read.
-    ForPushes,
+    PushAddresses,
     /// To decide, and to send everything from what was read.
-    ForAll,
+    Everything,
 }
 
 /// A planned page.
@@ -216,10 +216,10 @@ pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People, reading
         return Ok(Planned { rows: Vec::new(), policy_version: policy.version, read: None });
     }
     // Read before the facts: a change in between makes them look old, never new.
-    let version = inner.store.facts_version().filter(|_| reading != Reading::ForPlan);
+    let version = inner.store.facts_version().filter(|_| reading != Reading::Facts);
     let depth = FactsDepth {
         timezones: policy.quiet_hours().is_some(),
-        mailboxes: version.is_some() && reading == Reading::ForAll,
+        mailboxes: version.is_some() && reading == Reading::Everything,
         addresses: if version.is_some() { Addresses::All } else { Addresses::None },
     };
     let facts = inner.store.facts(inner.tenant_key(), page.people.clone(), depth).await.map_err(|e| crate::refusal("person", e))?;

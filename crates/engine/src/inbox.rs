@@ -5,15 +5,19 @@ use crate::notifications::Page;
 use crate::parts::Inner;
 use crate::presence::Here;
 use crate::{Engine, cards};
+use bytes::Bytes;
 use model::roles::Actor;
 use model::{DeviceKey, PersonKey, Refusal, Timestamp, Urgency};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use store::{EventRow, InboxItem};
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// Things that may wait in one stream. A reader this far behind is cut off; it resumes with the last id that it saw.
@@ -58,28 +62,114 @@ pub struct InboxView {
 #[derive(Clone, Debug)]
 pub enum StreamItem {
     /// Something new.
-    Notification(Box<InboxView>),
+    Notification(Arc<Shown>),
     /// The event was cancelled; the app takes it away.
     Withdrawn(Uuid),
 }
 
-struct Open {
-    number: u64,
-    person: PersonKey,
-    queue: mpsc::Sender<StreamItem>,
+/// A notification as every open stream of its audience gets it: one copy, written for the wire once.
+#[derive(Debug)]
+pub struct Shown {
+    view: InboxView,
+    written: OnceLock<Bytes>,
 }
 
-/// Every open stream of this process, by device.
+impl Shown {
+    fn new(view: InboxView) -> Arc<Shown> {
+        Arc::new(Shown { view, written: OnceLock::new() })
+    }
+
+    /// How it goes over the wire: what `write` made of it when it was first asked for. All streams write it alike.
+    pub fn written(&self, write: impl FnOnce(&InboxView) -> Bytes) -> Bytes {
+        self.written.get_or_init(|| write(&self.view)).clone()
+    }
+}
+
+impl Deref for Shown {
+    type Target = InboxView;
+
+    fn deref(&self) -> &InboxView {
+        &self.view
+    }
+}
+
+/// What waits in one stream, and who waits for it. A process holds tens of thousands of these, nearly all of them empty,
+/// so an empty one is a hundred bytes; a channel would keep a block of places ready, more than a kibibyte.
+#[derive(Default)]
+struct Queue(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    items: VecDeque<StreamItem>,
+    reader: Option<Waker>,
+    closed: bool,
+}
+
+impl Queue {
+    /// Whether there was room.
+    fn push(&self, item: StreamItem) -> bool {
+        let mut waiting = self.0.lock();
+        if waiting.closed || waiting.items.len() >= STREAM_QUEUE {
+            return false;
+        }
+        waiting.items.push_back(item);
+        let reader = waiting.reader.take();
+        drop(waiting);
+        reader.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// Nothing more will come; what waits is still read.
+    fn close(&self) {
+        let mut waiting = self.0.lock();
+        waiting.closed = true;
+        let reader = waiting.reader.take();
+        drop(waiting);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<StreamItem>> {
+        let mut waiting = self.0.lock();
+        if let Some(item) = waiting.items.pop_front() {
+            if waiting.items.is_empty() {
+                waiting.items = VecDeque::new();
+            }
+            return Poll::Ready(Some(item));
+        }
+        if waiting.closed {
+            return Poll::Ready(None);
+        }
+        if !waiting.reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
+            waiting.reader = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// One open stream as the engine sees it. Dropping it ends the stream once what waits was read.
+struct Open {
+    device: DeviceKey,
+    person: PersonKey,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// Every open stream of this process, by its number.
 #[derive(Default)]
 pub struct Streams {
-    open: Mutex<HashMap<DeviceKey, Vec<Open>>>,
+    open: Mutex<HashMap<u64, Open>>,
     next: AtomicU64,
 }
 
 /// One device's open stream. Dropping it closes it.
 pub struct InboxStream {
-    replay: std::collections::VecDeque<InboxView>,
-    queue: mpsc::Receiver<StreamItem>,
+    replay: VecDeque<InboxView>,
+    queue: Arc<Queue>,
     /// The newest place that was given out; what comes again below it is left out.
     seen: i64,
     number: u64,
@@ -93,10 +183,13 @@ impl InboxStream {
     pub async fn next(&mut self) -> Option<StreamItem> {
         if let Some(view) = self.replay.pop_front() {
             self.seen = self.seen.max(view.seq);
-            return Some(StreamItem::Notification(Box::new(view)));
+            if self.replay.is_empty() {
+                self.replay = VecDeque::new();
+            }
+            return Some(StreamItem::Notification(Shown::new(view)));
         }
         loop {
-            match self.queue.recv().await? {
+            match poll_fn(|context| self.queue.poll_next(context)).await? {
                 StreamItem::Notification(view) if view.seq <= self.seen => {}
                 StreamItem::Notification(view) => {
                     self.seen = view.seq;
@@ -111,7 +204,7 @@ impl InboxStream {
 impl Drop for InboxStream {
     fn drop(&mut self) {
         metrics::gauge!("carillon_streams_open").decrement(1.0);
-        self.engine.inner.streams.leave(self.device, self.number);
+        self.engine.inner.streams.leave(self.number);
         if self.engine.inner.store.is_shared() {
             let (engine, device) = (self.engine.clone(), self.device);
             tokio::spawn(async move {
@@ -128,29 +221,21 @@ impl Drop for InboxStream {
 }
 
 impl Streams {
-    fn enter(&self, device: DeviceKey, person: PersonKey) -> (u64, mpsc::Receiver<StreamItem>) {
+    fn enter(&self, device: DeviceKey, person: PersonKey) -> (u64, Arc<Queue>) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (queue, taken) = mpsc::channel(STREAM_QUEUE);
-        self.open.lock().entry(device).or_default().push(Open { number, person, queue });
-        (number, taken)
+        let queue = Arc::<Queue>::default();
+        self.open.lock().insert(number, Open { device, person, queue: queue.clone() });
+        (number, queue)
     }
 
-    fn leave(&self, device: DeviceKey, number: u64) {
-        let mut open = self.open.lock();
-        if let Some(streams) = open.get_mut(&device) {
-            streams.retain(|s| s.number != number);
-            if streams.is_empty() {
-                open.remove(&device);
-            }
-        }
+    fn leave(&self, number: u64) {
+        let left = self.open.lock().remove(&number);
+        drop(left);
     }
 
     /// Ends every stream of a person: they were deactivated.
     pub fn close_person(&self, person: PersonKey) {
-        self.open.lock().retain(|_, streams| {
-            streams.retain(|s| s.person != person);
-            !streams.is_empty()
-        });
+        self.open.lock().retain(|_, stream| stream.person != person);
     }
 
     /// Ends every stream: the engine stops.
@@ -160,21 +245,18 @@ impl Streams {
 
     /// How many streams are open.
     pub fn count(&self) -> usize {
-        self.open.lock().values().map(Vec::len).sum()
+        self.open.lock().len()
     }
 
     /// Sends to every open stream that `concerns` names. One that does not keep up is cut off and resumes later.
     fn send(&self, concerns: impl Fn(DeviceKey, PersonKey) -> bool, item: &StreamItem) -> usize {
         let mut sent = 0;
-        self.open.lock().retain(|device, streams| {
-            streams.retain(|stream| {
-                if !concerns(*device, stream.person) {
-                    return true;
-                }
-                sent += 1;
-                stream.queue.try_send(item.clone()).is_ok()
-            });
-            !streams.is_empty()
+        self.open.lock().retain(|_, stream| {
+            if !concerns(stream.device, stream.person) {
+                return true;
+            }
+            sent += 1;
+            stream.queue.push(item.clone())
         });
         sent
     }
@@ -195,7 +277,7 @@ impl Engine {
             return;
         }
         let item = InboxItem { seq, event: event.clone(), opened_at: None, dismissed_at: None };
-        let item = StreamItem::Notification(Box::new(view(inner, &item)));
+        let item = StreamItem::Notification(Shown::new(view(inner, &item)));
         let sent = inner.streams.send(
             |device, person| {
                 reached.audience.contains(person.0)
@@ -254,7 +336,7 @@ impl Engine {
         let (number, queue) = inner.streams.enter(device, owner);
         metrics::gauge!("carillon_streams_open").increment(1.0);
         let mut stream = InboxStream {
-            replay: std::collections::VecDeque::new(),
+            replay: VecDeque::new(),
             queue,
             seen: last_event_id.unwrap_or(i64::MIN),
             number,
@@ -262,6 +344,10 @@ impl Engine {
             engine: self.clone(),
             _here: here,
         };
+        if inner.stop.is_cancelled() {
+            // It may have come after all were closed.
+            inner.streams.close();
+        }
         let Some(mut after) = last_event_id else { return Ok(stream) };
         loop {
             let page = inner.store.inbox_since(inner.tenant_key(), owner, Some(device), after, REPLAY_PAGE).await.map_err(wrong)?;
@@ -312,15 +398,46 @@ fn view(inner: &Inner, item: &InboxItem) -> InboxView {
 mod tests {
     use super::*;
 
+    fn next(queue: &Queue) -> Poll<Option<StreamItem>> {
+        queue.poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+
     #[test]
     fn a_stream_that_does_not_keep_up_is_cut_off() {
         let streams = Streams::default();
-        let (_, mut queue) = streams.enter(DeviceKey(1), PersonKey(1));
+        let (_, queue) = streams.enter(DeviceKey(1), PersonKey(1));
         for _ in 0..=STREAM_QUEUE {
             streams.send(|_, _| true, &StreamItem::Withdrawn(Uuid::nil()));
         }
         assert_eq!(streams.count(), 0);
-        assert!(queue.try_recv().is_ok(), "what was queued is still read");
+        for _ in 0..STREAM_QUEUE {
+            assert!(matches!(next(&queue), Poll::Ready(Some(_))), "what was queued is still read");
+        }
+        assert!(matches!(next(&queue), Poll::Ready(None)));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_by_an_item_and_by_the_end() {
+        let streams = Streams::default();
+        let (number, queue) = streams.enter(DeviceKey(1), PersonKey(1));
+        assert!(next(&queue).is_pending());
+        let reader = tokio::spawn({
+            let queue = queue.clone();
+            async move {
+                let mut read = 0;
+                while poll_fn(|context| queue.poll_next(context)).await.is_some() {
+                    read += 1;
+                }
+                read
+            }
+        });
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            assert_eq!(streams.send(|_, person| person == PersonKey(1), &StreamItem::Withdrawn(Uuid::nil())), 1);
+        }
+        tokio::task::yield_now().await;
+        streams.leave(number);
+        assert_eq!(reader.await.expect("no panic"), 3);
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Engine {
         let inner = &self.inner;
         inner.store.cancel(inner.tenant_key(), event.key).await.map_err(|e| crate::refusal("notification", e))?;
         // Behind the gate: after this, nothing of it starts.
-        inner.standing.closed(|| inner.cancelled.write().insert(event.key));
+        inner.closed(|| inner.cancelled.write().insert(event.key));
         inner.planned.notify_one();
         inner.changed.notify_one();
         self.withdraw(id);
@@ -198,7 +198,7 @@ impl Engine {
         let cursor = people.last().copied().unwrap_or_default();
         let by_device = order.by_device_only.iter().map(PersonKey).collect();
         let spec = Spec { kind, urgency: order.urgency, expires_at: order.expires_at, devices: &order.addressed.devices };
-        let planned = dispatch::rows(self, &spec, People { people, by_device }, Reading::ForAll).await?;
+        let planned = dispatch::rows(self, &spec, People { people, by_device }, Reading::Everything).await?;
         if planned.rows.len() > URGENT_ROWS {
             return Ok(None);
         }

@@ -106,7 +106,7 @@ async fn look(engine: Engine) {
             Err(_) => tracing::warn!("what stands cannot be read in time"),
         }
         let sees = seen.elapsed() < BLIND;
-        if inner.standing.see(sees) != sees {
+        if inner.standing.see(inner, sees) != sees {
             match sees {
                 true => tracing::info!("sending goes on: the policy can be read again"),
                 false => tracing::error!("sending stops: the policy cannot be read, so it is not known what it allows"),
@@ -130,7 +130,7 @@ async fn take_over(engine: &Engine, row: StandingRow) -> store::Result<()> {
     let known = inner.cancelled.read().clone();
     let new: HashSet<_> = row.cancelled.into_iter().filter(|event| !known.contains(event)).collect();
     if !new.is_empty() {
-        inner.standing.closed(|| {
+        inner.closed(|| {
             let mut cancelled = inner.cancelled.write();
             if cancelled.len() > CANCELLED {
                 cancelled.clear();

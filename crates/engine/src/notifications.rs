@@ -8,7 +8,7 @@ use model::event::{AudienceMode, EventState};
 use model::roles::{Actor, Permission};
 use model::{ChannelKind, DeliveryId, EventKey, PersonKey, Reason, Refusal, State, Timestamp, Urgency};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use store::{Addressed, Count, Counts, DeliveryFilter, EventRow, PlannedRow};
 use uuid::Uuid;
 
@@ -120,24 +120,6 @@ pub struct NotificationView {
     pub warnings: Vec<String>,
 }
 
-/// What outlives the text.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
-pub struct ReportView {
-    pub id: Uuid,
-    pub title: Option<String>,
-    pub sender: String,
-    pub created_at: Timestamp,
-    pub state: EventState,
-    #[serde(flatten)]
-    pub counts: CountsView,
-    /// channel → state → rows.
-    pub by_channel: BTreeMap<ChannelKind, BTreeMap<State, u64>>,
-    /// reason → rows, of everything that is neither accepted nor on its way.
-    pub by_reason: BTreeMap<Reason, u64>,
-}
-
 /// One delivery in a list.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -210,16 +192,34 @@ pub(crate) enum Extent {
 
 /// Numbers of an event that is accepted together with its plan.
 pub(crate) fn planned_counts(rows: &[PlannedRow], recipients: u64, whole: bool) -> Counts {
-    let mut totals: BTreeMap<(ChannelKind, State, Reason), u64> = BTreeMap::new();
+    let mut totals: BTreeMap<(ChannelKind, State, Reason), (u64, HashSet<PersonKey>)> = BTreeMap::new();
+    let mut reached = HashSet::new();
     for row in rows {
-        *totals.entry((row.channel, row.state, row.reason)).or_default() += 1;
+        let (rows, people) = totals.entry((row.channel, row.state, row.reason)).or_default();
+        *rows += 1;
+        people.insert(row.person);
+        if !row.state.is_final() {
+            reached.insert(row.person);
+        }
     }
-    let deliveries = totals.into_iter().map(|((channel, state, reason), rows)| Count { channel, state, reason, rows }).collect();
-    Counts { deliveries, receipts: [0; 4], planned_people: if whole { recipients } else { 0 } }
+    let count = |((channel, state, reason), (rows, people)): (_, (u64, HashSet<PersonKey>))| Count {
+        channel,
+        state,
+        reason,
+        rows,
+        planned: rows,
+        people: people.len() as u64,
+    };
+    Counts {
+        deliveries: totals.into_iter().map(count).collect(),
+        receipts: [0; 4],
+        planned_people: if whole { recipients } else { 0 },
+        reached_people: reached.len() as u64,
+    }
 }
 
 impl CountsView {
-    fn of(counts: &Counts, recipients: u64) -> CountsView {
+    pub(crate) fn of(counts: &Counts, recipients: u64) -> CountsView {
         let [received, shown, opened, dismissed] = counts.receipts;
         let state = |state: State| counts.deliveries.iter().filter(|c| c.state == state).map(|c| c.rows).sum();
         CountsView {
@@ -283,34 +283,6 @@ impl Engine {
         Ok(Page { items, next_cursor })
     }
 
-    /// The report of a notification: what outlives its text.
-    ///
-    /// # Errors
-    /// As [`Engine::notification`].
-    pub async fn report(&self, actor: &Actor, id: Uuid) -> crate::Result<ReportView> {
-        let row = self.visible_row(actor, id).await?;
-        let counts = self.counts_of(&row).await?;
-        let title = crate::cards::content(&self.inner, &row).map(|c| c.title).filter(|_| may_read(actor, &row));
-        let mut by_channel: BTreeMap<ChannelKind, BTreeMap<State, u64>> = BTreeMap::new();
-        let mut by_reason: BTreeMap<Reason, u64> = BTreeMap::new();
-        for count in &counts.deliveries {
-            *by_channel.entry(count.channel).or_default().entry(count.state).or_default() += count.rows;
-            if count.reason != Reason::None {
-                *by_reason.entry(count.reason).or_default() += count.rows;
-            }
-        }
-        Ok(ReportView {
-            id,
-            title,
-            sender: row.actor.1.clone(),
-            created_at: row.accepted_at,
-            state: row.state,
-            counts: CountsView::of(&counts, row.recipients),
-            by_channel,
-            by_reason,
-        })
-    }
-
     /// Deliveries of a notification.
     ///
     /// # Errors
@@ -349,7 +321,7 @@ impl Engine {
         Ok(Page { items, next_cursor })
     }
 
-    async fn visible_row(&self, actor: &Actor, id: Uuid) -> crate::Result<EventRow> {
+    pub(crate) async fn visible_row(&self, actor: &Actor, id: Uuid) -> crate::Result<EventRow> {
         let sight = self.allow(actor, Permission::DirectoryRead)?;
         let row = self.notification_row(id).await?;
         if self.sees_event(actor, &sight, &row, Extent::Part).await? {
@@ -380,7 +352,7 @@ impl Engine {
         })
     }
 
-    async fn counts_of(&self, row: &EventRow) -> crate::Result<Counts> {
+    pub(crate) async fn counts_of(&self, row: &EventRow) -> crate::Result<Counts> {
         self.inner.store.counts(row.key).await.map_err(|e| crate::refusal("notification", e))
     }
 

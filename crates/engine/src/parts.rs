@@ -9,6 +9,7 @@ use crate::presence::Presence;
 use crate::roster::Roster;
 use crate::settler::Settler;
 use crate::standing::{Standing, Wake};
+use crate::suspicion::Suspicion;
 use model::policy::SettingDeclaration;
 use model::source::{EventTypeDeclaration, Source};
 use model::{Channel, ChannelKind, Clock, Refusal, TenantKey, Timestamp};
@@ -80,6 +81,7 @@ pub(crate) struct Inner {
     pub settler: Settler,
     pub cards: Cards,
     pub pauses: Pauses,
+    pub suspicion: Suspicion,
     /// Room for campaign segments, which dispatch and deliver share.
     pub rooms: Rooms,
     pub doorkeeper: Doorkeeper,
@@ -122,6 +124,7 @@ impl Engine {
             settler: Settler::new(),
             cards: Cards::default(),
             pauses: Pauses::default(),
+            suspicion: Suspicion::default(),
             rooms: Rooms::new(&parts.channels),
             store: parts.store,
             channels: parts.channels,
@@ -237,6 +240,16 @@ async fn load_roster(engine: Engine) {
 impl Inner {
     pub fn tenant_key(&self) -> TenantKey {
         self.tenant.key
+    }
+
+    /// Runs `change` while nothing can start, and calls back what was handed over and did not leave yet: it is looked at
+    /// anew.
+    pub fn closed<T>(&self, change: impl FnOnce() -> T) -> T {
+        self.standing.closed(|| {
+            let done = change();
+            self.channels.iter().for_each(|channel| channel.recall());
+            done
+        })
     }
 
     /// The declaration of an event type.

@@ -17,7 +17,7 @@ const BATCH: usize = 1_000;
 const QUEUE: usize = 1_000;
 /// While outcomes stream in, a commit waits this long for more of them: a few large commits cost far less than many small
 /// ones, and what is committed still lags by no more than about 5 ms.
-const GATHER: Duration = Duration::from_millis(3);
+const GATHER: Duration = Duration::from_millis(4);
 /// A commit of at least this many says that outcomes stream in; below it the next one is not kept waiting.
 const STREAM: usize = 64;
 /// Wait before a failed commit is tried again.

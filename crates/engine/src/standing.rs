@@ -100,11 +100,11 @@ impl Standing {
     }
 
     /// Notes whether what stands can be read; answers what was noted before. After `false` nothing starts.
-    pub(crate) fn see(&self, sees: bool) -> bool {
+    pub(crate) fn see(&self, inner: &Inner, sees: bool) -> bool {
         if self.sees() == sees {
             return sees;
         }
-        self.closed(|| self.sees.send_replace(sees))
+        inner.closed(|| self.sees.send_replace(sees))
     }
 
     /// Takes over settings that another process changed.
@@ -113,7 +113,7 @@ impl Standing {
         let (version, set) = inner.store.settings(inner.tenant_key()).await?;
         if version > self.version() {
             let snapshot = Arc::new(PolicySnapshot::new(version, &inner.settings, set));
-            self.closed(|| self.current.store(snapshot));
+            inner.closed(|| self.current.store(snapshot));
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Standing {
         inner.store.put_setting(tenant, key, value, expected).await.map_err(wrong)?;
         let (version, set) = inner.store.settings(tenant).await.map_err(wrong)?;
         let snapshot = Arc::new(PolicySnapshot::new(version, &inner.settings, set));
-        self.closed(|| self.current.store(snapshot));
+        inner.closed(|| self.current.store(snapshot));
         inner.planned.notify_one();
         inner.changed.notify_one();
         Ok(version)

@@ -7,7 +7,7 @@ use crate::event::Urgency;
 use crate::ids::WireId;
 use crate::outcome::Outcome;
 use crate::source::Words;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 use crate::words;
 use bytes::Bytes;
 use std::future::Future;
@@ -163,4 +163,64 @@ pub trait Channel: Send + Sync + 'static {
     /// # Errors
     /// The outcome that every waiting letter has now, when there can be no connection: it concerns the whole channel.
     fn reserve(&self, lane: Lane) -> Boxed<'_, Result<Box<dyn Slot>, Outcome>>;
+
+    /// Tries everything that sending needs, as far as that is possible without sending to anybody: name, connection, TLS,
+    /// credentials. One finding for each step, in order; the first that is wrong is the last. It uses connections of its
+    /// own where that says more, and never takes longer than the channel's deadlines. The clock is compared with the
+    /// other side's where that tells its time.
+    fn probe<'a>(&'a self, _clock: &'a dyn Clock) -> Boxed<'a, Probe> {
+        Box::pin(std::future::ready(Probe::default()))
+    }
+}
+
+words! {
+    /// How well something was found.
+    Grade {
+        /// As it should be.
+        Fine = 1 "ok",
+        /// It works, and somebody should look at it.
+        Doubtful = 2 "warning",
+        /// It does not work.
+        Wrong = 3 "error",
+    }
+}
+
+/// What one step of a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which step, in a word or two: `connection`, `TLS`, `credentials`.
+    pub step: &'static str,
+    /// How it is.
+    pub grade: Grade,
+    /// In a sentence without its full stop. No address, key or secret.
+    pub found: String,
+    /// What to do about it; empty where nothing has to be done.
+    pub mend: String,
+}
+
+impl Finding {
+    /// All is well.
+    pub fn fine(step: &'static str, found: impl Into<String>) -> Finding {
+        Finding { step, grade: Grade::Fine, found: found.into(), mend: String::new() }
+    }
+
+    /// It works, but.
+    pub fn doubtful(step: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Finding {
+        Finding { step, grade: Grade::Doubtful, found: found.into(), mend: mend.into() }
+    }
+
+    /// It does not work.
+    pub fn wrong(step: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Finding {
+        Finding { step, grade: Grade::Wrong, found: found.into(), mend: mend.into() }
+    }
+}
+
+/// What a probe of a channel found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// Step by step.
+    pub findings: Vec<Finding>,
+    /// How far the other side's clock is ahead of ours, in milliseconds, negative when it is behind; 0 within what its
+    /// whole seconds and the time on the way leave open. `None` where it told no time.
+    pub clock_ahead_ms: Option<i64>,
 }

@@ -147,6 +147,16 @@ pub const SETTINGS: &[SettingDeclaration] = &[
         permission: Permission::PushSwitches,
     },
     number!(
+        "registrations.suspicious_percent",
+        1,
+        100,
+        "50",
+        "When more than this share of a push service's last 200 answers say that an address is gone, such answers are not believed: \
+         registrations stay and an alarm is raised. 100: always believed.",
+        "Quand plus de cette part des 200 dernières réponses d’un service annonce une adresse disparue, ces réponses ne sont pas crues : \
+         les inscriptions restent et une alarme est levée. 100 : toujours crues."
+    ),
+    number!(
         "limits.group_sends_per_hour",
         1,
         100_000,

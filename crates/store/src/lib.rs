@@ -1,9 +1,10 @@
 //! What is remembered: verbs, not tables.
 //!
 //! The contract stands in [`Store`]; its parts are [`Directory`] (people, groups, devices), [`Outbox`] (events,
-//! deliveries, claims, receipts, the inbox) and [`Ledger`] (settings, tokens, idempotency, alarms). The embedded store
-//! is [`sqlite`]. One suite of stories, [`conformance`], runs over the contract; another engine is a second module and
-//! nothing else.
+//! deliveries, claims, receipts, the inbox), [`Ledger`] (settings, tokens, idempotency, alarms) and [`Cluster`] (what
+//! processes that share a store tell each other). The embedded store is [`sqlite`]; [`mod@postgres`] is for one process or
+//! several. [`transfer`] carries a whole store from one to the other, into a file and back. One suite of stories,
+//! [`conformance`], runs over the contract; another engine is one more module and nothing else.
 //!
 //! No rule about who is told what lives here. Time is handed in at opening: limits are counted by that clock.
 
@@ -11,9 +12,12 @@ pub mod cluster;
 pub mod conformance;
 pub mod directory;
 pub mod import;
+pub mod inspect;
 pub mod ledger;
 pub mod outbox;
+pub mod postgres;
 pub mod sqlite;
+pub mod transfer;
 
 pub use cluster::{Cluster, MemberChange, StandingRow, Wake};
 pub use directory::*;

@@ -351,8 +351,12 @@ pub struct Count {
     pub state: State,
     /// Why.
     pub reason: Reason,
-    /// How many.
+    /// How many stand here now.
     pub rows: u64,
+    /// How many the plan put here when they were first decided: the forecast. It never changes after the plan.
+    pub planned: u64,
+    /// How many people those planned ones belong to.
+    pub people: u64,
 }
 
 /// Numbers of an event.
@@ -364,6 +368,8 @@ pub struct Counts {
     pub receipts: [u64; 4],
     /// People already planned.
     pub planned_people: u64,
+    /// People of those for whom the plan let something go, now or later.
+    pub reached_people: u64,
 }
 
 /// A delivery with all that is known of it.

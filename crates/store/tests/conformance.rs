@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use model::Clock;
+use servers::PrivatePostgres;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::conformance::{self, Engine, Place};
+use store::postgres::{Address, Postgres, Time};
 use store::sqlite::Sqlite;
 use store::{Result, Shared};
 
@@ -42,7 +44,38 @@ impl Drop for Folder {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_story_holds_on_every_engine() {
+async fn every_story_holds_on_sqlite() {
     conformance::run(Arc::new(Embedded)).await;
-    println!("skipped: postgres (not in this build)");
+}
+
+/// Databases of a private cluster.
+struct Cluster(&'static PrivatePostgres);
+
+struct Database(Address);
+
+#[async_trait]
+impl Engine for Cluster {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    async fn place(&self) -> Arc<dyn Place> {
+        Arc::new(Database(Address::parse(&self.0.database()).expect("an address")))
+    }
+}
+
+#[async_trait]
+impl Place for Database {
+    async fn open(&self, clock: Arc<dyn Clock>) -> Result<Shared> {
+        Ok(Arc::new(Postgres::open(self.0.clone(), Time::Given(clock), std::env::temp_dir()).await?))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_story_holds_on_postgres() {
+    let Some(cluster) = PrivatePostgres::shared() else {
+        println!("SKIPPED: the conformance suite on PostgreSQL (it is not installed)");
+        return;
+    };
+    conformance::run(Arc::new(Cluster(cluster))).await;
 }

@@ -31,6 +31,13 @@ pub fn ok(view: &impl Serialize) -> Reply {
     Ok(json(StatusCode::OK, view))
 }
 
+/// 200 with text of another kind.
+pub fn text(media: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response
+}
+
 /// 204.
 pub fn nothing() -> Reply {
     Ok(StatusCode::NO_CONTENT.into_response())

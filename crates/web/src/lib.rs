@@ -9,8 +9,10 @@ mod answer;
 mod api;
 mod ask;
 mod docs;
+mod lean;
 mod openapi;
 pub mod problem;
+mod report;
 mod routes;
 mod serve;
 mod service;
@@ -36,6 +38,10 @@ pub struct Extras {
     pub version: String,
     /// How the outside reaches this server, such as `https://carillon.example.org`; empty when that is not known.
     pub public_url: String,
+    /// The public key with which browsers subscribe (VAPID, base64url).
+    pub web_push_key: String,
+    /// Whether this process answers requests to the API, or only those about its own health.
+    pub api: bool,
 }
 
 /// What handlers share.
@@ -57,7 +63,7 @@ pub(crate) struct Made {
 pub fn router(engine: Engine, extras: Extras) -> Router {
     let app = App { engine, extras: Arc::new(extras), made: Arc::default() };
     let mut paths: BTreeMap<&'static str, axum::routing::MethodRouter<App>> = BTreeMap::new();
-    for route in routes::all() {
+    for route in routes::all().into_iter().filter(|route| app.extras.api || !route.path.starts_with("/api/")) {
         let before = paths.remove(route.path).unwrap_or_default();
         paths.insert(route.path, before.merge(route.handler));
     }

@@ -75,6 +75,8 @@ pub struct Answer {
     pub about: &'static str,
     /// Media type and shape.
     pub body: Option<(&'static str, Shape)>,
+    /// Other media types in which the same is answered.
+    pub also: Vec<&'static str>,
     /// Whether it carries the object's version.
     pub etag: bool,
     /// Whether it carries the place of a new object.
@@ -177,7 +179,7 @@ impl Doc {
     }
 
     fn answer(mut self, status: u16, about: &'static str, body: Option<(&'static str, Shape)>) -> Doc {
-        self.answers.push(Answer { status, about, body, etag: false, location: false });
+        self.answers.push(Answer { status, about, body, also: Vec::new(), etag: false, location: false });
         self
     }
 
@@ -190,6 +192,12 @@ impl Doc {
     pub fn gives_text(self, status: u16, about: &'static str, media: &'static str) -> Doc {
         let shape = if media.ends_with("json") { shape::anything() } else { shape::text() };
         self.answer(status, about, Some((media, shape)))
+    }
+
+    /// The same is answered as text of another media type too.
+    pub fn also(mut self, media: &'static str) -> Doc {
+        self.answers.iter_mut().for_each(|answer| answer.also.push(media));
+        self
     }
 
     /// Nothing is answered.

@@ -1,5 +1,7 @@
-//! The server's connections: accepted one by one, each bounded, each told when it is time to go.
+//! The server's connections: accepted one by one, each bounded, each told when it is time to go. Those that begin with a
+//! request for an inbox stream are held by `lean`, all others by hyper.
 
+use crate::lean::{self, First, HEAD_BYTES, Held, Rewound};
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -48,7 +50,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         match accepted {
             Ok((socket, _)) => {
-                connections.spawn(connection(socket, router.clone(), stop.clone(), cut.clone(), place));
+                let way = Way { router: router.clone(), stop: stop.clone(), cut: cut.clone() };
+                connections.spawn(connection(socket, way, place));
             }
             Err(error) => {
                 // Too many descriptors, or a client that was gone before it was accepted: both pass.
@@ -67,27 +70,69 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     Ok(())
 }
 
-async fn connection(socket: TcpStream, router: Router, stop: CancellationToken, cut: CancellationToken, _place: OwnedSemaphorePermit) {
+/// What a connection leads to, and what ends it.
+struct Way {
+    router: Router,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+/// A connection from its first byte to its last. What a stream leaves behind it when it is open is small: all that comes
+/// before is boxed and dropped by then, and nothing is held twice (arguments of an `async fn` are).
+fn connection(socket: TcpStream, way: Way, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send {
     if let Err(error) = prepare(&socket) {
         tracing::debug!(%error, "a connection's options were not set");
     }
+    let stop = way.stop.clone();
+    let beginning = Box::pin(begin(socket, way));
+    async move {
+        let _place = place;
+        let held = beginning.await;
+        if let Some(held) = held {
+            lean::hold(held, stop).await;
+        }
+    }
+}
+
+/// Serves a connection; or opens the stream that it asks for first, and hands it back.
+async fn begin(mut socket: TcpStream, way: Way) -> Option<Held> {
+    let first = tokio::select! {
+        () = way.cut.cancelled() => return None,
+        first = lean::first(&mut socket, HEAD_PATIENCE, &way.stop) => first,
+    };
     let mut server = http1::Builder::new();
+    let front = match first {
+        First::Nothing => return None,
+        First::Stream(request) => {
+            return tokio::select! {
+                () = way.cut.cancelled() => None,
+                held = lean::answer(socket, *request, way.router) => held,
+            };
+        }
+        First::Other(front) => front,
+        First::TooLarge(front) => {
+            // It says so in its own way, as for any other path.
+            server.max_buf_size(HEAD_BYTES);
+            front
+        }
+    };
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
-    let serving = server.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
-    let mut serving = std::pin::pin!(serving);
+    let served = server.serve_connection(TokioIo::new(Rewound::new(front, socket)), TowerToHyperService::new(way.router));
+    let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
+        ended = served.as_mut() => ended,
+        () = way.stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
             tokio::select! {
-                ended = serving => ended,
-                () = cut.cancelled() => return,
+                ended = served => ended,
+                () = way.cut.cancelled() => return None,
             }
         }
     };
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection ended early");
     }
+    None
 }
 
 /// Small answers go at once (Nagle's algorithm off: a factor of ten on loopback), and a dead client is noticed.
@@ -98,4 +143,20 @@ fn prepare(socket: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     options.set_tcp_user_timeout(Some(DEAD_AFTER))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_costs_less_than_a_kibibyte_beside_what_is_boxed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (socket, _) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("room");
+        let way = Way { router: Router::new(), stop: CancellationToken::new(), cut: CancellationToken::new() };
+        let size = std::mem::size_of_val(&connection(socket.expect("connected"), way, place));
+        assert!(size < 1_024, "{size} bytes for each open stream");
+    }
 }

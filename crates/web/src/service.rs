@@ -1,13 +1,12 @@
 //! Health, metrics, and the API's own description.
 
 use crate::App;
-use crate::answer::Reply;
+use crate::answer::{Reply, text};
 use crate::problem::Problem;
 use crate::routes::{Access, Doc, Route, get};
 use crate::serve::Stopping;
 use crate::{docs, openapi, routes};
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing;
@@ -42,12 +41,6 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-fn text(media: &'static str, body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-    response
-}
-
 async fn healthz() -> Response {
     text("text/plain; charset=utf-8", "ok")
 }
@@ -64,6 +57,7 @@ async fn readyz(State(app): State<App>, stopping: Option<Extension<Stopping>>) -
 }
 
 async fn metrics(State(app): State<App>) -> Response {
+    app.engine.gauge_health();
     text("text/plain; version=0.0.4; charset=utf-8", (app.extras.metrics)())
 }
 

@@ -47,14 +47,14 @@ pub fn command(args: &Configuration, out: &Out) -> Result<Exit> {
                 .map(|c| c.0)
                 .collect();
             let object = json!({ "ok": true, "warnings": config.warnings, "listen": config.server.listen, "data": config.server.data,
-                "database": config.database, "channels": channels });
+                "database": config.database.to_string(), "channels": channels });
             out.say(&object, || {
                 let warnings = config.warnings.iter().map(|w| format!("{} {w}\n", out.paint(Tone::Waiting, "warning:")));
                 let channels = if channels.is_empty() { "none; the inbox always works".to_owned() } else { channels.join(", ") };
                 let pairs = [
                     ("listen", config.server.listen.to_string()),
                     ("data", config.server.data.display().to_string()),
-                    ("database", config.database.display().to_string()),
+                    ("database", config.database.to_string()),
                     ("channels", channels),
                 ];
                 format!("{}{}\n{}", warnings.collect::<String>(), out.paint(Tone::Good, "The configuration is fine."), out.pairs(&pairs))

@@ -10,6 +10,7 @@ use futures_util::TryStreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::{Body, Method, multipart};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -129,7 +130,7 @@ pub enum Source {
     /// From disk, read while it is sent.
     File(PathBuf),
     /// From this program.
-    Text(&'static str),
+    Text(Cow<'static, str>),
 }
 
 /// Uploads named texts and waits for the report.

@@ -1,5 +1,6 @@
-//! The command line: what each command takes and where it goes. Every command but `serve`, `demo` and `config` is a
-//! client of the HTTP API and can do nothing that the API would refuse.
+//! The command line: what each command takes and where it goes. Every command but `serve`, `demo`, `config`, `doctor` and
+//! those that carry whole stores (`migrate`, `backup`, `restore`) is a client of the HTTP API and can do nothing that the
+//! API would refuse.
 
 pub mod agent;
 mod alarm;
@@ -10,6 +11,7 @@ pub mod client;
 mod configuration;
 pub mod connect;
 mod device;
+mod doctor;
 mod export;
 mod group;
 pub mod import;
@@ -17,17 +19,20 @@ mod listing;
 mod notification;
 pub mod output;
 mod reach;
+mod report;
 mod send;
 pub mod serve;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod transfer;
 mod trouble;
 mod user;
 mod wait;
 mod why;
 
+pub use serve::Part;
 pub use trouble::{Result, Trouble};
 
 use crate::demo;
@@ -71,6 +76,8 @@ pub enum Command {
     Demo(demo::Demo),
     /// Check a configuration file, or print the default one
     Config(configuration::Configuration),
+    /// Test the configuration, every provider, key, the database and the clock; say what to mend
+    Doctor(doctor::Doctor),
     /// Import people, groups, members, devices and registrations from CSV files
     Import(import::Import),
     /// Export the directory as CSV files that import back
@@ -95,6 +102,12 @@ pub enum Command {
     Token(token::Token),
     /// Alarms that the server raised
     Alarm(alarm::Alarm),
+    /// Move everything from SQLite to PostgreSQL, or back
+    Migrate(transfer::Migrate),
+    /// Copy the store into one file, while servers run
+    Backup(transfer::Backup),
+    /// Fill an empty store from a backup
+    Restore(transfer::Restore),
     /// Be a device on the command line: enrol, listen, send receipts
     Agent(agent::Agent),
 }
@@ -106,6 +119,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Serve(args) => serve::command(args, &out).await,
         Command::Demo(args) => demo::command(args, &out).await,
         Command::Config(args) => configuration::command(&args, &out),
+        Command::Doctor(args) => interruptible(doctor::command(args, &out)).await,
         Command::Import(args) => import::command(args, &out).await,
         Command::Export(args) => interruptible(export::command(args, &out)).await,
         Command::Send(args) => interruptible(send::command(args, &out)).await,
@@ -118,6 +132,9 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Settings(args) => interruptible(settings::command(args, &out)).await,
         Command::Token(args) => interruptible(token::command(args, &out)).await,
         Command::Alarm(args) => interruptible(alarm::command(args, &out)).await,
+        Command::Migrate(args) => interruptible(transfer::migrate(args, &out)).await,
+        Command::Backup(args) => interruptible(transfer::backup(args, &out)).await,
+        Command::Restore(args) => interruptible(transfer::restore(args, &out)).await,
         Command::Agent(args) => interruptible(agent::command(args, &out)).await,
     };
     match ended {

@@ -3,6 +3,7 @@
 use super::connect::Connection;
 use super::listing::{self, Portion};
 use super::output::{Out, Tone, cell, counted, field, number, text};
+use super::report::{self, Form};
 use super::trouble::Result;
 use super::wait;
 use crate::exit::Exit;
@@ -15,6 +16,12 @@ Examples:
   carillon notification show 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 --deliveries --state held
   carillon notification watch 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11
   carillon notification resend 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 --failed";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  carillon notification report last
+  carillon notification report ID --format csv > report.csv
+  carillon notification report last --format html --locale fr > rapport.html";
 
 /// List, follow, cancel, resend and report notifications.
 #[derive(Debug, clap::Args)]
@@ -34,7 +41,7 @@ enum Action {
     /// Show one, or its deliveries
     #[command(after_help = "Examples:\n  carillon notification show ID\n  carillon notification show ID --deliveries --state held")]
     Show {
-        /// Its id
+        /// Its id, or last for the newest
         id: String,
         /// List its deliveries
         #[arg(long)]
@@ -54,7 +61,7 @@ enum Action {
     /// Follow one until every delivery is final, or held for longer than a minute
     #[command(after_help = "Examples:\n  carillon notification watch ID\n  carillon notification watch ID --exit-status")]
     Watch {
-        /// Its id
+        /// Its id, or last for the newest
         id: String,
         /// Exit 1 when some delivery failed
         #[arg(long)]
@@ -84,11 +91,13 @@ enum Action {
         #[arg(long, requires = "wait")]
         exit_status: bool,
     },
-    /// Report on one: text, sender, time, and how many it reached; outlives the text
-    #[command(after_help = "Examples:\n  carillon notification report ID\n  carillon notification report ID --json")]
+    /// Report on one: text, sender, time, what was forecast and what became of it; outlives the text
+    #[command(after_help = REPORT_EXAMPLES)]
     Report {
-        /// Its id
+        /// Its id, or last for the newest
         id: String,
+        #[command(flatten)]
+        form: Form,
     },
 }
 
@@ -101,11 +110,13 @@ pub async fn command(args: Notification, out: &Out) -> Result<Exit> {
             listing::print_rows(out, &page, &columns, "No notification was sent yet.", list_cell)
         }
         Action::Show { id, deliveries: false, .. } => {
+            let id = report::id_of(&client, &id).await?;
             let one = client.get(&["notifications", &id], &[]).await?;
             out.say(&one, || summary(out, &one));
             Ok(Exit::Done)
         }
         Action::Show { id, state, channel, reason, portion, .. } => {
+            let id = report::id_of(&client, &id).await?;
             let filters = [("state", &state), ("channel", &channel), ("reason", &reason)];
             let query: Vec<(&str, &str)> = filters.iter().filter_map(|(name, value)| value.as_deref().map(|v| (*name, v))).collect();
             let page = listing::fetch(&client, &["notifications", &id, "deliveries"], &query, &portion).await?;
@@ -113,6 +124,7 @@ pub async fn command(args: Notification, out: &Out) -> Result<Exit> {
             listing::print(out, &page, &columns, "No delivery like that.")
         }
         Action::Watch { id, exit_status } => {
+            let id = report::id_of(&client, &id).await?;
             let one = client.get(&["notifications", &id], &[]).await?;
             if !out.json {
                 out.line(summary(out, &one));
@@ -140,11 +152,7 @@ pub async fn command(args: Notification, out: &Out) -> Result<Exit> {
             }
             wait::follow_and_print(&client, out, one, exit_status).await
         }
-        Action::Report { id } => {
-            let report = client.get(&["notifications", &id, "report"], &[]).await?;
-            out.say(&report, || report_text(out, &report));
-            Ok(Exit::Done)
-        }
+        Action::Report { id, form } => report::show(&client, out, &id, &form).await,
     }
 }
 
@@ -209,26 +217,6 @@ pub fn counts_line(counts: &Value) -> String {
     };
     let parts = [part(&DELIVERIES), part(&RECEIPTS)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-fn report_text(out: &Out, report: &Value) -> String {
-    let mut pairs: Vec<(&str, String)> = ["id", "title", "sender", "createdAt"].iter().map(|k| (*k, field(report, k))).collect();
-    let counts = ["recipients", "planned", "accepted", "received", "shown", "opened", "dismissed"];
-    pairs.extend(counts.iter().map(|k| (*k, field(report, k))));
-    let mut lines = vec![out.pairs(&pairs)];
-    let channels = report["byChannel"].as_object().into_iter().flatten();
-    let rows: Vec<Vec<String>> = channels.map(|(channel, states)| vec![channel.clone(), cell(states)]).collect();
-    if !rows.is_empty() {
-        lines.push(format!("\n{}", out.table(&["channel", "deliveries"], rows)));
-    }
-    for (name, title) in [("byReason", "not pushed or mailed because"), ("unreachable", "nobody reached because")] {
-        let reasons = report[name].as_object().into_iter().flatten();
-        let rows: Vec<Vec<String>> = reasons.map(|(code, n)| vec![code.clone(), cell(n)]).collect();
-        if !rows.is_empty() {
-            lines.push(format!("\n{}", out.table(&[title, "count"], rows)));
-        }
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::client::Page;
 use super::connect::Connection;
 use super::listing::{self, Portion};
 use super::output::{Out, Tone, cell, counted, number};
+use super::report;
 use super::trouble::Result;
 use crate::exit::Exit;
 use model::Locale;
@@ -16,7 +17,8 @@ Examples:
   carillon reach --group \"All staff\"
   carillon reach --group Lyon --group Paris --list reason:permission_denied --all
   carillon reach --user ada@example.org --title Hello --body World --json
-  carillon reach --group Lyon --list inbox-only";
+  carillon reach --group Lyon --list inbox-only
+  carillon reach --of last                             after a send: forecast beside outcome";
 
 /// Say whom a notification would reach, and whom not and why, without sending it. Takes the arguments of `send`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,9 @@ pub struct Reach {
     body: Option<String>,
     #[command(flatten)]
     manner: Manner,
+    /// Instead: whom a notification that was sent was to reach, and whom it did: its id, or last for the newest
+    #[arg(long, value_name = "ID", group = "addressed", conflicts_with_all = ["groups", "users", "devices", "list"])]
+    of: Option<String>,
     /// Also list people: reason:CODE, channel:KIND, inbox-only or unreachable
     #[arg(long, value_name = "WHOM", value_parser = parse_list)]
     list: Option<String>,
@@ -56,10 +61,16 @@ fn parse_list(text: &str) -> std::result::Result<String, String> {
 
 pub async fn command(args: Reach, out: &Out) -> Result<Exit> {
     let client = args.connection.client()?;
+    if let Some(id) = &args.of {
+        let id = report::id_of(&client, id).await?;
+        let sent = client.get(&["notifications", &id, "report"], &[]).await?;
+        out.say(&sent, || report::beside(out, &sent));
+        return Ok(Exit::Done);
+    }
     let body = audience::request(&args.addressed, &args.manner, args.title.as_deref(), args.body.as_deref())?;
     let Some(list) = &args.list else {
         let reach = client.reckon(&["notifications", "reach"], &[], &body).await?;
-        out.say(&reach, || report(out, &reach));
+        out.say(&reach, || shown(out, &reach));
         return Ok(Exit::Done);
     };
     let want = if args.portion.all { usize::MAX } else { args.portion.limit };
@@ -82,12 +93,12 @@ pub async fn command(args: Reach, out: &Out) -> Result<Exit> {
         out.object(&reach);
         return Ok(Exit::Done);
     }
-    out.line(report(out, &reach));
+    out.line(shown(out, &reach));
     out.line("");
     listing::print(out, &page, &["upn", "displayName", "deviceName", "channel", "reasonCode"], "Nobody.")
 }
 
-fn report(out: &Out, reach: &Value) -> String {
+fn shown(out: &Out, reach: &Value) -> String {
     let people = counted(number(reach, "people"), "person", "people");
     let devices = counted(number(reach, "devices"), "device", "devices");
     let mut lines = vec![out.paint(Tone::Strong, format!("{people}, {devices}"))];
@@ -133,7 +144,7 @@ mod tests {
     fn the_report_names_channels_and_reasons() {
         let reach = json!({"people": 60, "devices": 1, "byChannel": {"apns": {"people": 20, "deliveries": 31}, "inbox": {"people": 60}},
             "byReason": {"no_device": {"people": 3, "rows": 3}}, "inboxOnly": 4, "unreachable": 0});
-        let text = report(&Out::plain(), &reach);
+        let text = shown(&Out::plain(), &reach);
         assert!(text.starts_with("60 people, 1 device\n"), "{text}");
         assert!(text.contains("apns") && text.contains("31") && text.contains("By inbox only: 4"), "{text}");
         assert!(text.contains(Reason::NoDevice.sentence(Locale::En)), "{text}");

@@ -16,6 +16,7 @@ Examples:
   carillon serve
   carillon serve --data /var/lib/carillon --listen 127.0.0.1:8480 --config /etc/carillon/carillon.toml
   CARILLON__SERVER__LOG=debug carillon serve --data ./data
+  carillon serve --config pg.toml --listen 127.0.0.1:8481 --only dispatch,deliver
 
 SIGTERM or Ctrl-C drains what is under way and exits 0.";
 
@@ -32,6 +33,24 @@ pub struct Serve {
     /// Configuration file
     #[arg(short, long, value_name = "FILE", env = "CARILLON_CONFIG")]
     config: Option<PathBuf>,
+    /// Only these parts of the work, for several processes on one PostgreSQL [default: all]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+/// A part of a server's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Answer requests and hold the apps' streams.
+    Api,
+    /// Plan accepted events.
+    Dispatch,
+    /// Send what is planned.
+    Deliver,
+    /// What happens by itself: forgetting what is too old.
+    Timers,
+    /// Speak with other systems; this build has none yet.
+    Integrations,
 }
 
 pub async fn command(args: Serve, out: &Out) -> Result<Exit> {
@@ -46,17 +65,23 @@ pub async fn command(args: Serve, out: &Out) -> Result<Exit> {
         }
         std::future::pending().await
     };
-    run(config, &stop, !out.json, beside).await?;
+    run(config, &args.only, &stop, !out.json, beside).await?;
     Ok(Exit::Done)
 }
 
-/// Runs a server until `stop` is cancelled or `beside`, which begins when requests are answered, ends.
+/// Runs a server, or only some parts of one, until `stop` is cancelled or `beside`, which begins when requests are answered, ends.
 ///
 /// # Errors
 /// When the server cannot start (a folder in use, a port in use) or fails, or `beside` does.
-pub async fn run(config: Config, stop: &CancellationToken, announce: bool, beside: impl AsyncFnOnce(Ready) -> Result<()>) -> Result<()> {
+pub async fn run(
+    config: Config,
+    only: &[Part],
+    stop: &CancellationToken,
+    announce: bool,
+    beside: impl AsyncFnOnce(Ready) -> Result<()>,
+) -> Result<()> {
     let (ready, told) = oneshot::channel();
-    let serving = wire::serve(config, ServeOptions { announce, stop: stop.clone(), ready: Some(ready) });
+    let serving = wire::serve(config, ServeOptions { announce, only: only.to_vec(), stop: stop.clone(), ready: Some(ready) });
     let beside = async {
         match told.await {
             Ok(ready) => beside(ready).await,

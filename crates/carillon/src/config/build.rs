@@ -2,9 +2,10 @@
 
 use super::read::{Given, Scalar, Values, place};
 use super::schema::{SECTIONS, section};
-use super::{Apns, Channels, Config, Email, EmailTls, Faults, Keys, Server};
+use super::{Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Keys, Server, WebPush, Wns};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use store::transfer::Database;
 
 /// Apple's service for production registrations.
 pub(super) const APPLE: &str = "https://api.push.apple.com";
@@ -20,17 +21,25 @@ const APNS_CONNECTIONS: u32 = 2;
 /// What Apple has allowed on one connection for years; its SETTINGS say the truth.
 const APNS_STREAMS: u32 = 1000;
 const EMAIL_CONNECTIONS: u32 = 4;
+/// Google's service.
+pub(super) const GOOGLE: &str = "https://fcm.googleapis.com";
+const FCM_CONNECTIONS: u32 = 2;
+/// What Google allows on one connection is in its SETTINGS; a hundred is usual.
+const FCM_STREAMS: u32 = 1000;
+/// One request at a time on each: this bounds what Microsoft is asked at once.
+const WNS_CONNECTIONS: u32 = 32;
 
 pub(super) fn config(values: Values) -> Result<Config, Faults> {
     let mut desk = Desk(values);
     desk.complete();
     let server = desk.server();
     let database = desk.database(&server.data);
+    let vapid_file = desk.path("keys", "vapid_file").unwrap_or_else(|| server.data.join("keys").join("vapid.pem"));
     let at_rest_file = desk.path("keys", "at_rest_file").unwrap_or_else(|| server.data.join("keys").join("at-rest.key"));
-    let channels = Channels { apns: desk.apns(), email: desk.email() };
+    let channels = Channels { apns: desk.apns(), fcm: desk.fcm(), wns: desk.wns(), webpush: desk.webpush(), email: desk.email() };
     let Desk(values) = desk;
     if values.faults.is_empty() {
-        Ok(Config { server, database, keys: Keys { at_rest_file }, channels, warnings: values.warnings })
+        Ok(Config { server, database, keys: Keys { at_rest_file, vapid_file }, channels, warnings: values.warnings })
     } else {
         Err(Faults(values.faults))
     }
@@ -66,7 +75,7 @@ impl Desk {
         let given = self.0.given.get(&(section, key))?.clone();
         match &given.value {
             Scalar::Text(text) => Some((given.clone(), text.clone())),
-            Scalar::Number(_) => None,
+            Scalar::Number(_) | Scalar::Flag(_) => None,
         }
     }
 
@@ -81,8 +90,12 @@ impl Desk {
     fn number(&self, section: &'static str, key: &'static str) -> Option<u32> {
         match self.0.given.get(&(section, key))?.value {
             Scalar::Number(n) => u32::try_from(n).ok(),
-            Scalar::Text(_) => None,
+            Scalar::Text(_) | Scalar::Flag(_) => None,
         }
+    }
+
+    fn flag(&self, section: &'static str, key: &'static str) -> bool {
+        self.0.given.get(&(section, key)).is_some_and(|given| given.value == Scalar::Flag(true))
     }
 
     fn server(&mut self) -> Server {
@@ -115,19 +128,18 @@ impl Desk {
         }
     }
 
-    fn database(&mut self, data: &std::path::Path) -> PathBuf {
-        let default = data.join("carillon.db");
+    fn database(&mut self, data: &std::path::Path) -> Database {
+        let default = Database::Sqlite(data.join("carillon.db"));
         let Some((given, text)) = self.given("", "database") else { return default };
         let (kind, rest) = text.split_once(':').unwrap_or((text.as_str(), ""));
         match kind {
-            "sqlite" if !rest.trim_start_matches("//").is_empty() => PathBuf::from(rest.strip_prefix("//").unwrap_or(rest)),
-            "postgres" | "postgresql" => {
-                let rule = "this build has no PostgreSQL store; use \"sqlite:PATH\", or leave the key out for a file in the data folder";
+            "sqlite" if !rest.trim_start_matches("//").is_empty() => Database::Sqlite(rest.strip_prefix("//").unwrap_or(rest).into()),
+            "postgres" | "postgresql" => Database::parse(&text).unwrap_or_else(|rule| {
                 self.fault(&given, "", "database", rule);
                 default
-            }
+            }),
             _ => {
-                let rule = "is not a store; use \"sqlite:PATH\", or leave the key out for a file in the data folder";
+                let rule = "is not a store; use \"sqlite:PATH\" or \"postgres://user:password@host/database\", or leave the key out for a file in the data folder";
                 // Only the word before the colon is shown: the rest of a URL may hold a password.
                 self.fault(&given, "", "database", format_args!("{kind:?} {rule}"));
                 default
@@ -192,6 +204,48 @@ impl Desk {
         })
     }
 
+    fn webpush(&mut self) -> Option<WebPush> {
+        const AT: &str = "channels.webpush";
+        self.0.present.get(AT)?;
+        if let Some((given, text)) = self.given(AT, "subject")
+            && !is_contact(&text)
+        {
+            let rule = "is not a contact such as mailto:operations@example.org or https://example.org/contact";
+            self.fault(&given, AT, "subject", format_args!("{text:?} {rule}"));
+        }
+        Some(WebPush {
+            subject: self.text(AT, "subject")?,
+            allow_private_endpoints: self.flag(AT, "allow_private_endpoints"),
+            ca_file: self.path(AT, "ca_file"),
+        })
+    }
+
+    fn fcm(&mut self) -> Option<Fcm> {
+        const AT: &str = "channels.fcm";
+        self.0.present.get(AT)?;
+        Some(Fcm {
+            endpoint: self.url(AT, "endpoint").unwrap_or_else(|| GOOGLE.into()),
+            service_account_file: self.path(AT, "service_account_file")?,
+            ca_file: self.path(AT, "ca_file"),
+            connections: self.number(AT, "connections").unwrap_or(FCM_CONNECTIONS),
+            streams: self.number(AT, "streams").unwrap_or(FCM_STREAMS),
+        })
+    }
+
+    fn wns(&mut self) -> Option<Wns> {
+        const AT: &str = "channels.wns";
+        self.0.present.get(AT)?;
+        let (endpoint_override, token_endpoint) = (self.url(AT, "endpoint_override"), self.url(AT, "token_endpoint"));
+        Some(Wns {
+            endpoint_override,
+            token_endpoint: token_endpoint?,
+            client_id: self.text(AT, "client_id")?,
+            secret_file: self.path(AT, "secret_file")?,
+            ca_file: self.path(AT, "ca_file"),
+            connections: self.number(AT, "connections").unwrap_or(WNS_CONNECTIONS),
+        })
+    }
+
     fn email(&mut self) -> Option<Email> {
         const AT: &str = "channels.email";
         let origin = self.0.present.get(AT)?.clone();
@@ -243,6 +297,14 @@ impl EmailTls {
             EmailTls::Starttls => 587,
             EmailTls::Implicit => 465,
         }
+    }
+}
+
+/// A contact as RFC 8292 §2.1 wants it, for push services to write to.
+fn is_contact(text: &str) -> bool {
+    match text.strip_prefix("mailto:") {
+        Some(address) => model::directory::check_email(address).is_ok(),
+        None => reqwest::Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.host_str().is_some()),
     }
 }
 

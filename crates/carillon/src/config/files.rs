@@ -13,8 +13,14 @@ type Look = fn(&Path) -> Result<(), String>;
 const NAMED: &[(&str, &str, Look)] = &[
     ("server", "data", folder),
     ("keys", "at_rest_file", readable_if_there),
+    ("keys", "vapid_file", readable_if_there),
     ("channels.apns", "key_file", signing_key),
     ("channels.apns", "ca_file", certificates),
+    ("channels.webpush", "ca_file", certificates),
+    ("channels.fcm", "service_account_file", service_account),
+    ("channels.fcm", "ca_file", certificates),
+    ("channels.wns", "secret_file", password),
+    ("channels.wns", "ca_file", certificates),
     ("channels.email", "password_file", password),
     ("channels.email", "ca_file", certificates),
 ];
@@ -51,6 +57,17 @@ fn signing_key(path: &Path) -> Result<(), String> {
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der()).map(|_| ()).map_err(|_| wrong())
 }
 
+fn service_account(path: &Path) -> Result<(), String> {
+    let wrong = |what: &str| format!("{what}; use the JSON file of a service account as Google's console gave it");
+    let value: serde_json::Value = serde_json::from_slice(&read(path)?).map_err(|_| wrong("is not JSON"))?;
+    let lacking = ["project_id", "private_key", "client_email", "token_uri"].into_iter().find(|name| !value[*name].is_string());
+    match lacking {
+        _ if value["type"] != "service_account" => Err(wrong("is not of the type service_account")),
+        Some(name) => Err(wrong(&format!("holds no {name}"))),
+        None => Ok(()),
+    }
+}
+
 fn certificates(path: &Path) -> Result<(), String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
     match found {
@@ -62,5 +79,5 @@ fn certificates(path: &Path) -> Result<(), String> {
 
 fn password(path: &Path) -> Result<(), String> {
     let text = String::from_utf8(read(path)?).map_err(|_| "is not text".to_owned())?;
-    if text.lines().next().unwrap_or("").is_empty() { Err("has an empty first line; write the password there".into()) } else { Ok(()) }
+    if text.lines().next().unwrap_or("").is_empty() { Err("has an empty first line; write the secret there".into()) } else { Ok(()) }
 }

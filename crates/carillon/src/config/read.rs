@@ -24,6 +24,7 @@ pub struct Overrides {
 pub(super) enum Scalar {
     Text(String),
     Number(i64),
+    Flag(bool),
 }
 
 /// A value and where it was written, for messages.
@@ -125,7 +126,7 @@ impl Values {
                 let text = if key.kind == Kind::Store { join_store(folder, &text) } else { text };
                 self.put(section, key.name, Scalar::Text(text), origin);
             }
-            Ok(number) => self.put(section, key.name, number, origin),
+            Ok(other) => self.put(section, key.name, other, origin),
             Err(rule) => self.faults.push(format!("{origin}: {}: {rule}", place(section, key.name))),
         }
     }
@@ -147,6 +148,7 @@ impl Values {
         let Some((section, key)) = self.find(&section_name, name, variable) else { return };
         let value = match key.kind {
             Kind::Number { .. } => text.trim().parse().map_or(Value::String(text.to_owned()), Value::Integer),
+            Kind::Flag => text.trim().parse().map_or(Value::String(text.to_owned()), Value::Boolean),
             Kind::Text | Kind::Path | Kind::Store | Kind::Choice(_) => Value::String(text.to_owned()),
         };
         match scalar(key, &value) {
@@ -196,6 +198,8 @@ fn scalar(key: &Key, value: &Value) -> Result<Scalar, String> {
         (Kind::Text | Kind::Path | Kind::Store, _) => Err(format!("takes text such as {:?}, not {value}", key.example)),
         (Kind::Choice(words), Value::String(text)) if words.contains(&text.as_str()) => Ok(Scalar::Text(text.clone())),
         (Kind::Choice(words), _) => Err(format!("takes one of {}, not {value}", words.join(", "))),
+        (Kind::Flag, Value::Boolean(flag)) => Ok(Scalar::Flag(*flag)),
+        (Kind::Flag, _) => Err(format!("takes true or false, not {value}")),
         (Kind::Number { least, most }, Value::Integer(n)) if (least..=most).contains(n) => Ok(Scalar::Number(*n)),
         (Kind::Number { least, most }, _) => Err(format!("takes a whole number from {least} to {most}, not {value}")),
     }

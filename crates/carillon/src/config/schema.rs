@@ -19,6 +19,8 @@ pub(super) enum Kind {
     },
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
 }
 
 /// One key.
@@ -62,7 +64,10 @@ pub(super) const SECTIONS: &[Section] = &[
             key("public_url", Kind::Text, "https://carillon.example.org"),
         ],
     },
-    Section { name: "keys", keys: &[key("at_rest_file", Kind::Path, "/etc/carillon/at-rest.key")] },
+    Section {
+        name: "keys",
+        keys: &[key("at_rest_file", Kind::Path, "/etc/carillon/at-rest.key"), key("vapid_file", Kind::Path, "/etc/carillon/vapid.pem")],
+    },
     Section {
         name: "channels.apns",
         keys: &[
@@ -75,6 +80,35 @@ pub(super) const SECTIONS: &[Section] = &[
             key("ca_file", Kind::Path, "provider-ca.pem"),
             key("connections", CONNECTIONS, "2"),
             key("streams", Kind::Number { least: 1, most: 10_000 }, "1000"),
+        ],
+    },
+    Section {
+        name: "channels.webpush",
+        keys: &[
+            needed("subject", Kind::Text, "mailto:operations@example.org"),
+            key("allow_private_endpoints", Kind::Flag, "false"),
+            key("ca_file", Kind::Path, "push-ca.pem"),
+        ],
+    },
+    Section {
+        name: "channels.fcm",
+        keys: &[
+            key("endpoint", Kind::Text, super::build::GOOGLE),
+            needed("service_account_file", Kind::Path, "service-account.json"),
+            key("ca_file", Kind::Path, "provider-ca.pem"),
+            key("connections", CONNECTIONS, "2"),
+            key("streams", Kind::Number { least: 1, most: 10_000 }, "1000"),
+        ],
+    },
+    Section {
+        name: "channels.wns",
+        keys: &[
+            key("endpoint_override", Kind::Text, "https://wns-gateway.example.org"),
+            needed("token_endpoint", Kind::Text, "https://login.microsoftonline.com/TENANT/oauth2/v2.0/token"),
+            needed("client_id", Kind::Text, "00000000-0000-0000-0000-000000000000"),
+            needed("secret_file", Kind::Path, "wns-secret"),
+            key("ca_file", Kind::Path, "provider-ca.pem"),
+            key("connections", CONNECTIONS, "32"),
         ],
     },
     Section {

@@ -27,7 +27,7 @@ fn the_default_file_says_what_the_code_does() {
     let nothing = Config::load(None, [], &Overrides::default()).expect("no file is a configuration");
     assert_eq!(load(DEFAULT_TEXT), Ok(nothing.clone()));
     assert_eq!(nothing.server.listen.to_string(), "127.0.0.1:8480");
-    assert_eq!(nothing.database, Path::new("./carillon-data/carillon.db"));
+    assert_eq!(nothing.database.to_string(), "sqlite:./carillon-data/carillon.db");
     assert_eq!(nothing.keys.at_rest_file, Path::new("./carillon-data/keys/at-rest.key"));
     assert_eq!(nothing.channels, Channels::default());
 }
@@ -46,32 +46,39 @@ fn the_default_file_names_every_key_and_its_channel_defaults_are_the_codes() {
     }
     let all = load(&text).expect("the default file, switched on, is a configuration");
     assert_eq!(all.warnings, Vec::<String>::new());
-    let least = load("[channels.apns]\nkey_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n[channels.email]\nhost='h'\nfrom='a@example.org'")
-        .expect("the least that a channel needs");
+    let least = load(
+        "[channels.apns]\nkey_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n[channels.email]\nhost='h'\nfrom='a@example.org'\n\
+         [channels.fcm]\nservice_account_file='s'\n[channels.wns]\ntoken_endpoint='https://l/t'\nclient_id='c'\nsecret_file='s'",
+    )
+    .expect("the least that a channel needs");
     let (all, least) = (all.channels, least.channels);
     let (a, b) = (all.apns.expect("apns"), least.apns.expect("apns"));
     assert_eq!((a.endpoint, a.sandbox_endpoint, a.connections, a.streams), (b.endpoint, b.sandbox_endpoint, b.connections, b.streams));
+    let (a, b) = (all.fcm.expect("fcm"), least.fcm.expect("fcm"));
+    assert_eq!((a.endpoint, a.connections, a.streams), (b.endpoint, b.connections, b.streams));
+    assert_eq!(all.wns.expect("wns").connections, least.wns.expect("wns").connections);
     let (a, b) = (all.email.expect("email"), least.email.expect("email"));
     assert_eq!((a.port, a.tls, a.connections, a.per_second), (b.port, b.tls, b.connections, b.per_second));
 }
 
 #[test]
 fn every_wrong_value_has_its_message() {
-    let store = "use \"sqlite:PATH\", or leave the key out for a file in the data folder";
+    let store = "use \"sqlite:PATH\" or \"postgres://user:password@host/database\", or leave the key out for a file in the data folder";
     let apns = "key_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n";
     let table: Vec<(String, String)> = vec![
-        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [keys], [channels.apns], [channels.email]".into()),
-        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [keys], [channels.apns], [channels.email]".into()),
+        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]".into()),
+        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]".into()),
         ("[server]\nlisten = 'here'".into(), "c.toml: [server] listen: \"here\" is not an address and port such as 127.0.0.1:8480".into()),
         ("[server]\nlisten = 8480".into(), "c.toml: [server] listen: takes text such as \"127.0.0.1:8480\", not 8480".into()),
         ("[server]\nlissten = ''".into(), "c.toml: [server] has no key \"lissten\"; did you mean listen? It knows: listen, data, organization, log, public_url".into()),
         ("[server]\ncolour = 'red'".into(), "c.toml: [server] has no key \"colour\". It knows: listen, data, organization, log, public_url".into()),
         ("[server]\npublic_url = 'carillon.example.org'".into(), "c.toml: [server] public_url: \"carillon.example.org\" is not a URL such as https://carillon.example.org".into()),
         ("[server]\norganization = ' '".into(), "c.toml: [server] organization: takes text such as \"Example Org\", not \" \"".into()),
-        ("database = 'postgres://u:secret@h/d'".into(), format!("c.toml: database: this build has no PostgreSQL store; {store}")),
+        ("database = 'postgres://u:secret@h:x/d'".into(), "c.toml: database: the address of PostgreSQL cannot be read: invalid value for option `port`; write postgres://user:password@host:5432/database".into()),
+        ("database = 'postgres://u:secret@h/d?sslmode=allow'".into(), "c.toml: database: sslmode=allow is not one of disable, require, verify-full".into()),
         ("database = 'mysql:x'".into(), format!("c.toml: database: \"mysql\" is not a store; {store}")),
         ("database = 'sqlite:'".into(), format!("c.toml: database: \"sqlite\" is not a store; {store}")),
-        ("[keys]\nat_rest = 'x'".into(), "c.toml: [keys] has no key \"at_rest\". It knows: at_rest_file".into()),
+        ("[keys]\nat_rest = 'x'".into(), "c.toml: [keys] has no key \"at_rest\". It knows: at_rest_file, vapid_file".into()),
         (format!("[channels.apns]\n{apns}endpoint = 'ftp://x'"), "c.toml: [channels.apns] endpoint: \"ftp://x\" is not a URL such as https://api.push.apple.com".into()),
         (format!("[channels.apns]\n{apns}endpoint = 'http://apple.example.org'"), "c.toml: [channels.apns] endpoint: \"http://apple.example.org\" would send tokens in clear; use https (http is for this machine only)".into()),
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\ntls='none'\nusername='u'\npassword_file='p'".into(), "c.toml: [channels.email] tls = \"none\" would send the password readable to everybody on the way; use starttls or implicit".into()),
@@ -79,12 +86,19 @@ fn every_wrong_value_has_its_message() {
         ("[channels.apns]\nkey_file='k'\nkey_id='K'\ntopic='t'".into(), "c.toml: [channels.apns] team_id is missing; add team_id = \"DEF123GHIJ\"".into()),
         ("[channels.apns]\nkey_file='k'\nkey_id='K-1'\nteam_id='T'\ntopic='t'".into(), "c.toml: [channels.apns] key_id: \"K-1\" is not an id of letters and digits, as Apple's developer account shows it".into()),
         ("[channels.apns]\nkey_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t t'".into(), "c.toml: [channels.apns] topic: \"t t\" is not a bundle id such as org.example.app".into()),
+        ("[channels.webpush]\nca_file='c'".into(), "c.toml: [channels.webpush] subject is missing; add subject = \"mailto:operations@example.org\"".into()),
+        ("[channels.webpush]\nsubject='ops@example.org'".into(), "c.toml: [channels.webpush] subject: \"ops@example.org\" is not a contact such as mailto:operations@example.org or https://example.org/contact".into()),
+        ("[channels.webpush]\nsubject='mailto:a@b.org'\nallow_private_endpoints='yes'".into(), "c.toml: [channels.webpush] allow_private_endpoints: takes true or false, not \"yes\"".into()),
         ("[channels.email]\nhost='h'".into(), "c.toml: [channels.email] from is missing; add from = \"Example Org <notifications@example.org>\"".into()),
         ("[channels.email]\nhost='h'\nfrom='me'".into(), "c.toml: [channels.email] from: \"me\" is not a sender such as notifications@example.org or Example Org <notifications@example.org>".into()),
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\ntls='ssl'".into(), "c.toml: [channels.email] tls: takes one of none, starttls, implicit, not \"ssl\"".into()),
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\nport=70000".into(), "c.toml: [channels.email] port: takes a whole number from 1 to 65535, not 70000".into()),
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\nusername='u'".into(), "c.toml: [channels.email] password_file is missing; username and password_file go together".into()),
-        ("channels.fcm = 1".into(), "c.toml: channels.fcm is not a section; write [channels.fcm] and its keys below".into()),
+        ("[channels.fcm]".into(), "c.toml: [channels.fcm] service_account_file is missing; add service_account_file = \"service-account.json\"".into()),
+        ("[channels.fcm]\nservice_account_file='s'\nendpoint='http://fcm.example.org'".into(), "c.toml: [channels.fcm] endpoint: \"http://fcm.example.org\" would send tokens in clear; use https (http is for this machine only)".into()),
+        ("[channels.wns]\ntoken_endpoint='https://login.microsoftonline.com/t/oauth2/v2.0/token'\nclient_id='c'".into(), "c.toml: [channels.wns] secret_file is missing; add secret_file = \"wns-secret\"".into()),
+        ("[channels.wns]\ntoken_endpoint='login'\nclient_id='c'\nsecret_file='s'".into(), "c.toml: [channels.wns] token_endpoint: \"login\" is not a URL such as https://login.microsoftonline.com/TENANT/oauth2/v2.0/token".into()),
+        ("channels.sms = 1".into(), "c.toml: channels.sms is not a section; write [channels.sms] and its keys below".into()),
         ("[[channels.apns]]\n".into(), "c.toml: channels.apns is one section; write [channels.apns] and its keys below".into()),
         ("[server\n".into(), "c.toml, line 1: not TOML: ".into()),
     ];
@@ -104,11 +118,11 @@ fn everything_wrong_is_said_at_once() {
 
 #[test]
 fn sections_that_this_build_lacks_are_warned_about_by_name() {
-    let config = load("[channels.fcm]\nkey_file='x'\n[integrations.graph]\n[[integrations.asterisk]]\nhost='a'\n[[integrations.asterisk]]");
+    let config = load("[channels.sms]\nkey_file='x'\n[integrations.graph]\n[[integrations.asterisk]]\nhost='a'\n[[integrations.asterisk]]");
     let warnings = config.expect("accepted").warnings;
     assert_eq!(warnings.len(), 3, "{warnings:?}");
-    assert!(warnings.contains(&"c.toml: [channels.fcm] is accepted, but this build has no channels.fcm; it does nothing".to_owned()));
-    let environment = [("CARILLON__CHANNELS__WNS__SECRET", "x"), ("CARILLON__CHANNELS__WNS__ID", "y")];
+    assert!(warnings.contains(&"c.toml: [channels.sms] is accepted, but this build has no channels.sms; it does nothing".to_owned()));
+    let environment = [("CARILLON__CHANNELS__SMS__SECRET", "x"), ("CARILLON__CHANNELS__SMS__ID", "y")];
     assert_eq!(load_with("", &environment).expect("accepted").warnings.len(), 1);
 }
 
@@ -121,10 +135,13 @@ fn the_environment_wins_over_the_file_and_options_win_over_both() {
         ("CARILLON__CHANNELS__APNS__ENDPOINT", "https://localhost:7/"),
         ("CARILLON__CHANNELS__APNS__STREAMS", "7"),
         ("CARILLON__SERVER__LOG", ""),
+        ("CARILLON__CHANNELS__WEBPUSH__SUBJECT", "mailto:ops@example.org"),
+        ("CARILLON__CHANNELS__WEBPUSH__ALLOW_PRIVATE_ENDPOINTS", "true"),
         ("CARILLON_TOKEN", "not a setting"),
     ];
     let config = load_with(file, &environment).expect("a configuration");
-    assert_eq!((config.server.listen.port(), config.database.as_path()), (2, Path::new("/b.db")));
+    assert_eq!((config.server.listen.port(), config.database.to_string()), (2, "sqlite:/b.db".to_owned()));
+    assert!(config.channels.webpush.expect("webpush").allow_private_endpoints);
     let apns = config.channels.apns.expect("apns");
     assert_eq!((apns.endpoint.as_str(), apns.streams), ("https://localhost:7", 7));
     assert_eq!(apns.sandbox_endpoint, "https://localhost:7", "sandbox tokens follow a changed endpoint");
@@ -144,11 +161,16 @@ fn wrong_variables_are_named_as_they_were_written() {
             "CARILLON__SERVER__PORT: [server] has no key \"port\". It knows: listen, data, organization, log, public_url",
         ),
         ("CARILLON__CHANNELS__EMAIL__PORT", "smtp", "CARILLON__CHANNELS__EMAIL__PORT: takes a whole number from 1 to 65535, not \"smtp\""),
+        (
+            "CARILLON__CHANNELS__WEBPUSH__ALLOW_PRIVATE_ENDPOINTS",
+            "1",
+            "CARILLON__CHANNELS__WEBPUSH__ALLOW_PRIVATE_ENDPOINTS: takes true or false, not \"1\"",
+        ),
         ("CARILLON__SERVER__LISTEN", "x", "CARILLON__SERVER__LISTEN: \"x\" is not an address and port such as 127.0.0.1:8480"),
         (
             "CARILLON__LISTEN",
             "x",
-            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [keys], [channels.apns], [channels.email]",
+            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]",
         ),
     ];
     for (name, value, message) in table {
@@ -163,7 +185,10 @@ fn relative_paths_count_from_the_folder_of_the_file() {
     let values = read::layers(Some((Path::new("/etc/carillon/c.toml"), text)), [], &Overrides::default());
     let config = build::config(values).expect("a configuration");
     assert_eq!(config.server.data, Path::new("/etc/carillon/d"));
-    assert_eq!((config.database.as_path(), config.keys.at_rest_file.as_path()), (Path::new("/etc/carillon/x.db"), Path::new("/k")));
+    assert_eq!(
+        (config.database.to_string(), config.keys.at_rest_file.as_path()),
+        ("sqlite:/etc/carillon/x.db".to_owned(), Path::new("/k"))
+    );
 }
 
 #[test]

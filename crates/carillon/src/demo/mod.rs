@@ -60,7 +60,7 @@ pub async fn command(args: Demo, out: &Out) -> Result<Exit> {
             () = stop.cancelled() => Ok(()),
         }
     };
-    match run(config, &stop, false, beside).await {
+    match run(config, &[], &stop, false, beside).await {
         // Ctrl-C while the organization was being imported: the demo was told to stop, and did.
         Err(trouble) if trouble.exit == Exit::Interrupted && stop.is_cancelled() => Ok(Exit::Done),
         ended => ended.map(|()| Exit::Done),
@@ -117,6 +117,11 @@ fn free_port() -> u16 {
     if TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL_PORT)).is_ok() { USUAL_PORT } else { 0 }
 }
 
+/// This program, as it can be called again.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "carillon".into())
+}
+
 /// What the demo says when it is ready.
 struct Guide {
     url: String,
@@ -128,8 +133,7 @@ struct Guide {
 
 impl Guide {
     fn new(ready: &Ready, providers: &Providers, folder: &Path) -> Guide {
-        let program = std::env::current_exe().unwrap_or_else(|_| "carillon".into());
-        let carillon = quoted(&program);
+        let carillon = quoted(&program());
         let data = quoted(folder);
         let body = "\"At ten. Leave by the stairs, not by the lift.\"";
         let commands = [
@@ -172,6 +176,9 @@ impl Guide {
         for (n, (what, command)) in self.commands.iter().enumerate() {
             lines.push(format!("{}. {what}\n   {command}", n + 1));
         }
+        let settings = format!("{} settings set --data {}", quoted(&program()), quoted(&self.folder));
+        lines
+            .push(format!("\nWindows push is switched off, to show what that does. To switch it on:\n   {settings} push.wns.enabled true"));
         lines.push(format!("\n{}", head("Fake providers, started by this demo alone; nothing leaves this machine:")));
         for (name, address, control) in &self.fakes {
             lines.push(format!("  {name} at {address}, what it got: {control}"));

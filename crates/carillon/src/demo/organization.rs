@@ -11,6 +11,7 @@ use crate::cli::output::{number, text};
 use crate::cli::{Result, Trouble};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The app of every Apple registration.
@@ -23,6 +24,18 @@ pub const RETIRED_TOKEN: &str = "000000005e7da6f4d294807c1054d3e9c4a356722eb39e9
 pub const GONE_TOKEN: &str = "0000000090e09a14c6bb455f358fe288dda1a95884781154b6985873040ee76f";
 /// Never was a token.
 pub const BAD_TOKEN: &str = "00000000bad02f8e44dc408d732ae7209bfbcb35be8ab1f5975e097570e6d059";
+
+/// Unregistered at the first notification that the visitor sends: Valentine's Android phone.
+pub const GONE_ANDROID: &str = "GoneAndroid00000000000:APA91bDemoDemoDemoDemoDemoDemoDemoDemoDemoDemoDemoDemoDemo";
+/// Its quota is used up for a while: Rosa's Android phone.
+pub const BUSY_ANDROID: &str = "BusyAndroid00000000000:APA91bDemoDemoDemoDemoDemoDemoDemoDemoDemoDemoDemoDemoDemo";
+/// Expired once Windows push is switched on: Niamh's Windows PC.
+pub const GONE_WINDOWS: &str = "https://db5p.notify.windows.com/?token=GoneWindows0000000000000000000000000000000000000000";
+
+/// The subscription of a browser whose person has ended it: Océane's MacBook.
+pub const GONE_BROWSER: &str = "Bt57vxALzezt9nrrXpNVuKL27Aa_QJtRoBu6VQus";
+/// What stands before the words of the browsers' endpoints in the sample; the demo puts its fake in its place.
+pub const SAMPLE_PUSH_SERVICE: &str = "https://push.example.net/send/";
 
 const QUIET: &str = "nadia.benali@example.org";
 const PREFERS_NOT: &str = "zoe.perrin@example.org";
@@ -53,12 +66,16 @@ pub struct Apps {
 /// # Errors
 /// What the server refused.
 pub async fn fill(client: &Client, providers: &Providers) -> Result<Apps> {
-    let parts = FILES.iter().map(|(name, text)| ((*name).to_owned(), Source::Text(text))).collect();
+    let text = |name: &str, text: &'static str| match name {
+        "registrations.csv" => Cow::Owned(providers.subscribed(text)),
+        _ => Cow::Borrowed(text),
+    };
+    let parts = FILES.iter().map(|(name, sample)| ((*name).to_owned(), Source::Text(text(name, sample)))).collect();
     let report = import(client, parts, &How { mode: "upsert", dry_run: false, allow_many_removals: false }).await?;
     if number(&report, "faultCount") > 0 {
         return Err(Trouble::local(format!("the sample organization was refused: {}", report["faults"])));
     }
-    // Windows push is off for everybody: the organization's switch.
+    // Windows push is off for everybody, as an example of the organization's switch; the guide says how to turn it on.
     client.write(Method::PUT, &["settings", "push.wns.enabled"], &json!({ "value": false })).await?;
     quiet_now(client).await?;
     let silent = phone(client, PREFERS_NOT, "Zoé's new iPhone").await?;

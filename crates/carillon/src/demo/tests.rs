@@ -1,6 +1,8 @@
 //! Proofs about the sample organization: the files parse, refer to each other, hold a cycle and a case for each reason.
 
-use super::organization::{APP, BAD_TOKEN, CAMILLE, FILES, GONE_TOKEN, RETIRED_TOKEN};
+use super::organization::{
+    APP, BAD_TOKEN, BUSY_ANDROID, CAMILLE, FILES, GONE_ANDROID, GONE_BROWSER, GONE_TOKEN, GONE_WINDOWS, RETIRED_TOKEN,
+};
 use model::directory::{Platform, Service, check_email, check_locale, check_name, check_phone, check_time_zone, check_token, check_upn};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +119,7 @@ fn there_is_a_case_for_each_reason() {
     };
     let fit = |d: &&Row| d["enrolled"] == "true" && d["app_installed"] == "true" && d["notification_permission"] == "granted";
     let has = |token: &str| {
-        let r = registrations.iter().find(|r| r["token"] == token);
+        let r = registrations.iter().find(|r| r["token"] == token || r["endpoint"] == token);
         r.and_then(|r| owner_of.get(r["device"].as_str())).is_some_and(fit)
     };
     let device = |wanted: &dyn Fn(&Row) -> bool| devices.iter().any(wanted);
@@ -142,9 +144,16 @@ fn there_is_a_case_for_each_reason() {
         ("other_registration", devices.iter().filter(fit).any(|d| services(d).len() == 2)),
         ("org_switch_off", devices.iter().filter(fit).any(|d| services(d).contains(&Service::Wns))),
         (
-            "provider_unavailable",
+            "accepted by a browser's service",
             devices.iter().filter(fit).any(|d| platform(d) == Platform::Browser && services(d).contains(&Service::WebPush)),
         ),
+        ("provider_unavailable for a while: a quota that is used up", has(BUSY_ANDROID)),
+        ("provider_gone at a browser's service", {
+            let gone = registrations.iter().find(|r| r["endpoint"].ends_with(GONE_BROWSER));
+            gone.and_then(|r| owner_of.get(r["device"].as_str())).is_some_and(fit)
+        }),
+        ("provider_gone at Google", has(GONE_ANDROID)),
+        ("provider_gone at Microsoft", has(GONE_WINDOWS)),
         ("registration_retired", has(RETIRED_TOKEN)),
         ("provider_gone", has(GONE_TOKEN)),
         ("provider_rejected or gone: a token that never was one", has(BAD_TOKEN)),

@@ -5,17 +5,19 @@
 
 mod outcomes;
 mod payload;
+mod probe;
 mod token;
 
 use crate::http2::{self, Pool, PoolSettings, Room, Target};
 use crate::setup::ChannelSetupError;
+use crate::spoken;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use model::channel::{Address, Boxed, Channel, ChannelKind, Lane, Letter, Rendered, Slot};
+use model::channel::{Address, Boxed, Channel, ChannelKind, Lane, Letter, Probe, Rendered, Slot};
 use model::event::Urgency;
 use model::outcome::{Cause, Outcome};
 use model::source::Words;
-use model::time::Timestamp;
+use model::time::{Clock, Timestamp};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -151,6 +153,10 @@ impl Channel for ApnsChannel {
             }
         })
     }
+
+    fn probe<'a>(&'a self, clock: &'a dyn Clock) -> Boxed<'a, Probe> {
+        Box::pin(probe::probe(&self.0, clock))
+    }
 }
 
 struct ApnsSlot {
@@ -247,7 +253,7 @@ impl Inner {
             status: answer.status.as_u16(),
             reason: &refusal.reason,
             timestamp: refusal.timestamp,
-            retry_after: answer.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| outcomes::retry_after(v, now)),
+            retry_after: spoken::retry_after(&answer.headers, now),
             own_topic,
             renewed: expired && self.token.expired(token, now),
         })

@@ -1,5 +1,6 @@
 //! What APNs says and what it means for a delivery: the one table, from Apple's "Handling notification responses".
 
+use crate::spoken;
 use model::outcome::{Cause, Outcome};
 use model::time::Timestamp;
 use std::borrow::Cow;
@@ -62,9 +63,6 @@ pub(super) const TABLE: &[(u16, &str, Class)] = &[
     (503, "Shutdown", Class::Later),
 ];
 
-/// Longest unknown reason that is kept, in bytes.
-const MOST_REASON_BYTES: usize = 64;
-
 /// An answer as it came, and what has to be known beside it.
 pub(super) struct Said<'a> {
     pub(super) status: u16,
@@ -87,7 +85,7 @@ pub(super) fn outcome(said: &Said<'_>) -> Outcome {
     let row = TABLE.iter().find(|(status, reason, _)| *status == said.status && *reason == said.reason);
     let (code, class) = match row {
         Some((_, reason, class)) => (Cow::Borrowed(*reason), *class),
-        None => (unknown(said.reason), by_status(said.status)),
+        None => (spoken::word(said.reason), by_status(said.status)),
     };
     let cause = |whole_channel| Cause { code: code.clone(), status: said.status, whole_channel, gone_since: None };
     let later = |whole_channel| Outcome::TryLater { after: said.retry_after, cause: cause(whole_channel) };
@@ -111,22 +109,6 @@ fn by_status(status: u16) -> Class {
         500..=599 => Class::LaterAll,
         _ => Class::FaultAll,
     }
-}
-
-/// An unknown reason, as far as it looks like one.
-fn unknown(reason: &str) -> Cow<'static, str> {
-    let word: String = reason.chars().filter(char::is_ascii_alphanumeric).take(MOST_REASON_BYTES).collect();
-    if word.is_empty() { Cow::Borrowed("unexpected_answer") } else { Cow::Owned(word) }
-}
-
-/// `Retry-After` as seconds or as a date (RFC 9110 §10.2.3).
-pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = jiff::fmt::rfc2822::parse(value).ok()?;
-    Some(Timestamp(at.timestamp().as_millisecond()).since(now))
 }
 
 #[cfg(test)]
@@ -199,14 +181,5 @@ mod tests {
         let outcome = outcome(&said(400, "New Reason\r\n<b>"));
         assert_eq!(outcome.cause().map(|c| c.code.as_ref()), Some("NewReasonb"));
         assert_eq!(super::outcome(&said(502, "")).cause().map(|c| c.code.as_ref()), Some("unexpected_answer"));
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let now = Timestamp(784_111_777_000);
-        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:50:37 GMT", now), Some(Duration::from_secs(60)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO), "the past is now");
-        assert_eq!(retry_after("soon", now), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The payload: JSON of at most 4,096 bytes, made once per event, language and privacy class.
 
+use crate::cut::{fit, in_json};
 use bytes::Bytes;
 use model::source::Words;
 use serde_json::{Value, json};
@@ -8,8 +9,6 @@ use serde_json::{Value, json};
 pub(super) const MOST_BYTES: usize = 4096;
 /// What a title may take of it once escaped when the body has to be shortened too.
 const TITLE_BYTES: usize = 1024;
-/// Bytes of the ellipsis that marks a cut.
-const MARK_BYTES: usize = '…'.len_utf8();
 
 /// Makes the payload. A body that does not fit is cut at a character boundary; a title only when it alone is enormous.
 pub(super) fn payload(words: &Words) -> Bytes {
@@ -17,9 +16,9 @@ pub(super) fn payload(words: &Words) -> Bytes {
     if whole.len() <= MOST_BYTES {
         return whole.into();
     }
-    let title = fit(&words.title, TITLE_BYTES);
+    let title = fit(&words.title, TITLE_BYTES, in_json);
     let frame = write(words, &title, "").len();
-    let body = fit(&words.body, MOST_BYTES.saturating_sub(frame));
+    let body = fit(&words.body, MOST_BYTES.saturating_sub(frame), in_json);
     write(words, &title, &body).into()
 }
 
@@ -32,32 +31,6 @@ fn write(words: &Words, title: &str, body: &str) -> Vec<u8> {
     }
     let carillon = json!({"eventId": words.event, "kind": words.kind, "private": words.private});
     serde_json::to_vec(&json!({"aps": aps, "carillon": carillon})).expect("a JSON value can be written")
-}
-
-/// The longest shortened form of `text` that takes at most `most` bytes as the inside of a JSON string.
-fn fit(text: &str, most: usize) -> String {
-    let mut escaped = 0;
-    let mut kept = 0;
-    for (at, c) in text.char_indices() {
-        if escaped + MARK_BYTES <= most {
-            kept = at;
-        }
-        escaped += escaped_bytes(c);
-        if escaped > most {
-            // Cut here and not by bytes of the text: what is left of it may be short and yet long once escaped.
-            return if most < MARK_BYTES { String::new() } else { format!("{}…", text[..kept].trim_end()) };
-        }
-    }
-    text.to_owned()
-}
-
-/// What a character takes in a JSON string, as serde_json writes it (RFC 8259 §7).
-fn escaped_bytes(c: char) -> usize {
-    match c {
-        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
-        c if u32::from(c) < 0x20 => 6,
-        c => c.len_utf8(),
-    }
 }
 
 #[cfg(test)]

@@ -8,15 +8,17 @@ mod encode;
 mod mime;
 mod outcomes;
 mod pool;
+mod probe;
 mod reply;
 mod session;
 
 use crate::setup::{ChannelSetupError, is_loopback};
 use crate::tls::{self, Names};
 use mime::Sender;
-use model::channel::{Address, Boxed, Channel, ChannelKind, Lane, Letter, Rendered, Slot};
+use model::channel::{Address, Boxed, Channel, ChannelKind, Lane, Letter, Probe, Rendered, Slot};
 use model::outcome::{Cause, Outcome};
 use model::source::Words;
+use model::time::Clock;
 use pool::{Berth, Pool};
 use session::{Mail, Relay};
 use std::sync::Arc;
@@ -186,6 +188,10 @@ impl Channel for EmailChannel {
             let berth = self.pool.berth(lane).await?;
             Ok(Box::new(EmailSlot { berth, sender: self.sender.clone() }) as Box<dyn Slot>)
         })
+    }
+
+    fn probe<'a>(&'a self, _clock: &'a dyn Clock) -> Boxed<'a, Probe> {
+        Box::pin(async { Probe { findings: probe::findings(self.pool.relay(), &self.sender.address).await, clock_ahead_ms: None } })
     }
 }
 

@@ -55,6 +55,11 @@ impl Pool {
         }
     }
 
+    /// The relay behind the sessions.
+    pub(super) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
     /// Waits for a session of this lane and for the relay's pace.
     pub(super) async fn berth(self: &Arc<Self>, lane: Lane) -> Result<Berth, Outcome> {
         let never = "the semaphore is never closed";

@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -78,20 +79,12 @@ impl Relay {
             Ok(Err(cause)) => return Err(Outcome::TryLater { after: None, cause }),
             Err(_) => return Err(later("timed_out")),
         };
-        let address = tcp.local_addr().map(|a| a.ip()).ok();
+        let name = own_name(&tcp);
         let mut session = Session::new(Box::new(tcp), self.deadlines);
         if self.implicit {
             session = self.secured(session).await?;
         }
-        let greeting = session.read(self.deadlines.command).await.map_err(|e| later(word(&e)))?;
-        if !greeting.positive() {
-            return Err(outcomes::outcome(Stage::Hello, &greeting));
-        }
-        let name = match address {
-            Some(std::net::IpAddr::V6(ip)) => format!("[IPv6:{ip}]"),
-            Some(std::net::IpAddr::V4(ip)) => format!("[{ip}]"),
-            None => "[127.0.0.1]".to_owned(),
-        };
+        session.greeted().await?;
         session.hello(&name).await?;
         if self.tls.is_some() && !self.implicit {
             session = self.upgraded(session).await?;
@@ -104,33 +97,73 @@ impl Relay {
     }
 
     async fn upgraded(&self, mut session: Session) -> Result<Session, Outcome> {
-        if !session.offers.starttls {
-            // Going on in clear would hand the mail to whoever took the offer out of the greeting.
-            return Err(Outcome::OurFault(Cause::of_channel("starttls_not_offered", 0)));
-        }
-        let reply = session.ask(b"STARTTLS\r\n").await?;
-        if reply.code != 220 || !session.inbox.is_empty() {
-            return Err(outcomes::outcome(Stage::Hello, &reply));
-        }
+        session.starttls().await?;
         self.secured(session).await
     }
 
     async fn secured(&self, session: Session) -> Result<Session, Outcome> {
         let failed = |code: &'static str| Outcome::TryLater { after: None, cause: Cause::of_channel(code, 0) };
+        self.handshake(session).await.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => failed("timed_out"),
+            _ => {
+                tracing::debug!(relay = self.host, %error, "TLS failed");
+                failed("tls_failed")
+            }
+        })
+    }
+
+    /// TLS, with the error as it came.
+    pub(super) async fn handshake(&self, session: Session) -> io::Result<Session> {
         let tls = self.tls.as_ref().expect("a relay that is to be secured has TLS settings");
         let handshake = tls.connector.connect(tls.name.clone(), session.stream);
-        match tokio::time::timeout(self.deadlines.connect, handshake).await {
-            Ok(Ok(stream)) => Ok(Session::new(Box::new(stream), self.deadlines)),
-            Ok(Err(error)) => {
-                tracing::debug!(relay = self.host, %error, "TLS failed");
-                Err(failed("tls_failed"))
-            }
-            Err(_) => Err(failed("timed_out")),
-        }
+        let stream = tokio::time::timeout(self.deadlines.connect, handshake).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        Ok(Session::new(Box::new(stream), self.deadlines))
+    }
+}
+
+/// How we call ourselves: by the address that the relay sees (RFC 5321 §4.1.3).
+pub(super) fn own_name(tcp: &TcpStream) -> String {
+    match tcp.local_addr().map(|a| a.ip()) {
+        Ok(std::net::IpAddr::V6(ip)) => format!("[IPv6:{ip}]"),
+        Ok(std::net::IpAddr::V4(ip)) => format!("[{ip}]"),
+        Err(_) => "[127.0.0.1]".to_owned(),
     }
 }
 
 impl Session {
+    /// Asks for TLS; the next bytes are its.
+    pub(super) async fn starttls(&mut self) -> Result<(), Outcome> {
+        if !self.offers.starttls {
+            // Going on in clear would hand the mail to whoever took the offer out of the greeting.
+            return Err(Outcome::OurFault(Cause::of_channel("starttls_not_offered", 0)));
+        }
+        let reply = self.ask(b"STARTTLS\r\n").await?;
+        if reply.code != 220 || !self.inbox.is_empty() {
+            return Err(outcomes::outcome(Stage::Hello, &reply));
+        }
+        Ok(())
+    }
+
+    /// Whether the relay would take a mail from this sender; it is told to forget it again.
+    pub(super) async fn takes_sender(&mut self, from: &str) -> Result<(), Outcome> {
+        let reply = self.ask(format!("MAIL FROM:<{from}>\r\n").as_bytes()).await?;
+        if !reply.positive() {
+            return Err(outcomes::outcome(Stage::Mail, &reply));
+        }
+        self.ask(b"RSET\r\n").await.map(|_| ())
+    }
+
+    /// Reads the greeting.
+    pub(super) async fn greeted(&mut self) -> Result<(), Outcome> {
+        let greeting = self.read(self.deadlines.command).await;
+        let greeting = greeting.map_err(|e| Outcome::TryLater { after: None, cause: Cause::of_channel(word(&e), 0) })?;
+        if greeting.positive() { Ok(()) } else { Err(outcomes::outcome(Stage::Hello, &greeting)) }
+    }
+
+    pub(super) fn over(tcp: TcpStream, deadlines: SmtpDeadlines) -> Session {
+        Session::new(Box::new(tcp), deadlines)
+    }
+
     fn new(stream: Box<dyn Stream>, deadlines: SmtpDeadlines) -> Session {
         Session { stream, inbox: Inbox::default(), offers: Offers::default(), deadlines, stale: false }
     }
@@ -159,7 +192,7 @@ impl Session {
         reply.map_err(|e| Outcome::TryLater { after: None, cause: Cause::of_channel(word(&e), 0) })
     }
 
-    async fn hello(&mut self, name: &str) -> Result<(), Outcome> {
+    pub(super) async fn hello(&mut self, name: &str) -> Result<(), Outcome> {
         let reply = self.ask(format!("EHLO {name}\r\n").as_bytes()).await?;
         if reply.positive() {
             self.offers = Offers::read(&reply.text);
@@ -174,7 +207,7 @@ impl Session {
     }
 
     /// AUTH PLAIN (RFC 4616), or LOGIN where that is all there is.
-    async fn authenticate(&mut self, user: &str, password: &str) -> Result<(), Outcome> {
+    pub(super) async fn authenticate(&mut self, user: &str, password: &str) -> Result<(), Outcome> {
         let reply = if self.offers.plain {
             let secret = STANDARD.encode(format!("\0{user}\0{password}"));
             self.ask(format!("AUTH PLAIN {secret}\r\n").as_bytes()).await?

@@ -2,7 +2,6 @@
 
 use super::lane::LanePool;
 use super::link::Link;
-use crate::dial::dial;
 use bytes::Bytes;
 use h2::client::{Builder, Connection};
 use h2::{Ping, PingPong};
@@ -27,7 +26,7 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 /// Opens a connection for a lane, and lets it run in a task of its own.
 pub(super) async fn open(lane: &Arc<LanePool>) -> Result<Arc<Link>, Cause> {
     let opening = async {
-        let tcp = dial(lane.target().host(), lane.target().port()).await?;
+        let tcp = lane.target().dial().await?;
         let Some(tls) = lane.target().tls() else { return begin(lane, tcp).await };
         let stream = tls.connector.connect(tls.name.clone(), tcp).await.map_err(|error| {
             tracing::debug!(provider = lane.target().authority(), %error, "TLS failed");

@@ -1,9 +1,15 @@
 //! Whereto: one provider's endpoint, checked once.
 
+use crate::dial::dial;
+use crate::guard::Guard;
+use crate::probing::{self, Place, Steps};
 use crate::setup::{ChannelSetupError, is_loopback};
 use crate::tls::{self, Names, Tls};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Uri, uri};
+use model::channel::Finding;
+use model::outcome::Cause;
+use tokio::net::TcpStream;
 
 /// A provider's endpoint and how to reach it.
 #[derive(Clone)]
@@ -12,6 +18,8 @@ pub struct Target {
     authority: Authority,
     port: u16,
     tls: Option<Tls>,
+    /// Set where users name the host.
+    guard: Option<Guard>,
 }
 
 impl Target {
@@ -44,7 +52,27 @@ impl Target {
             return Err(wrong("is neither https:// nor http://"));
         };
         let port = authority.port_u16().unwrap_or(usual);
-        Ok(Target { scheme, authority, port, tls })
+        Ok(Target { scheme, authority, port, tls, guard: None })
+    }
+
+    /// A host that a user named, by HTTPS, reached through a guard.
+    pub(crate) fn guarded(authority: Authority, tls: Tls, guard: Guard) -> Target {
+        let port = authority.port_u16().unwrap_or(443);
+        Target { scheme: Scheme::HTTPS, authority, port, tls: Some(tls), guard: Some(guard) }
+    }
+
+    /// Opens a TCP connection there.
+    pub(super) async fn dial(&self) -> Result<TcpStream, Cause> {
+        match &self.guard {
+            Some(guard) => guard.dial(self.host(), self.port).await,
+            None => dial(self.host(), self.port).await,
+        }
+    }
+
+    /// Opens a connection only to see how far it gets.
+    pub(crate) async fn reach(&self, steps: Steps, findings: &mut Vec<Finding>) -> bool {
+        let place = Place { host: self.host(), port: self.port, tls: self.tls.as_ref(), http2: true };
+        probing::reach(place, self.dial(), steps, findings).await
     }
 
     /// The URI of a path here. The path begins with a slash.

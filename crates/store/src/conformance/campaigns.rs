@@ -12,6 +12,7 @@ const ACCEPTED: (State, Reason) = (State::Accepted, Reason::None);
 
 stories![
     a_campaign_is_planned_claimed_settled_and_done,
+    what_the_plan_forecast_stays_beside_what_became_of_it,
     a_page_that_is_planned_again_does_nothing,
     a_plan_goes_on_behind_its_cursor,
     each_channel_of_a_page_has_its_own_segment,
@@ -52,6 +53,27 @@ async fn a_campaign_is_planned_claimed_settled_and_done(stage: Stage) {
     assert_eq!(stage.count(event, State::Accepted, Reason::None).await, 30);
     let kept = stage.store.event(stage.tenant, event).await.expect("read").expect("kept");
     assert_eq!((kept.state, kept.done_at, kept.policy_version), (EventState::Done, Some(stage.now()), 1));
+}
+
+async fn what_the_plan_forecast_stays_beside_what_became_of_it(stage: Stage) {
+    let all = people(4);
+    let event = stage.accept(stage.event(&all)).await.key;
+    let second = crate::PlannedRow { seq: 1, ..stage.push(all[0]) };
+    let not = |person| crate::PlannedRow { state: State::Suppressed, reason: Reason::NoDevice, ..stage.push(person) };
+    stage.store.plan(stage.page(event, vec![stage.push(all[0]), second, not(all[1])], false)).await.expect("planned");
+    stage.store.plan(stage.page(event, vec![stage.push(all[2]), not(all[3])], true)).await.expect("planned");
+    let seen = |counts: crate::Counts| {
+        let of = counts.deliveries.into_iter().map(|c| ((c.state, c.reason), (c.rows, c.planned, c.people)));
+        (of.collect::<Vec<_>>(), counts.planned_people, counts.reached_people)
+    };
+    let (forecast, not) = ((State::Scheduled, Reason::None), (State::Suppressed, Reason::NoDevice));
+    let counts = seen(stage.store.counts(event).await.expect("counted"));
+    assert_eq!(counts, (vec![(forecast, (3, 3, 2)), (not, (2, 2, 2))], 4, 2));
+    stage.send_all().await;
+    let stage = stage.reopen().await;
+    let counts = seen(stage.store.counts(event).await.expect("counted"));
+    let accepted = (State::Accepted, Reason::None);
+    assert_eq!(counts, (vec![(forecast, (0, 3, 2)), (accepted, (3, 0, 0)), (not, (2, 2, 2))], 4, 2));
 }
 
 async fn a_page_that_is_planned_again_does_nothing(stage: Stage) {

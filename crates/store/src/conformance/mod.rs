@@ -6,6 +6,7 @@
 mod acceptance;
 mod accounts;
 mod campaigns;
+mod cluster;
 mod directory;
 mod import;
 mod inboxes;
@@ -58,8 +59,17 @@ pub(crate) use stories;
 
 /// Every story.
 pub fn all() -> Vec<Story> {
-    [directory::STORIES, import::STORIES, accounts::STORIES, acceptance::STORIES, campaigns::STORIES, inboxes::STORIES, stopping::STORIES]
-        .concat()
+    [
+        directory::STORIES,
+        import::STORIES,
+        accounts::STORIES,
+        acceptance::STORIES,
+        campaigns::STORIES,
+        inboxes::STORIES,
+        stopping::STORIES,
+        cluster::STORIES,
+    ]
+    .concat()
 }
 
 /// Tells every story on an engine and prints a line for each.

@@ -80,6 +80,14 @@ impl Stage {
         Stage { store, clock, tenant, place, ids }
     }
 
+    /// Another handle on the same place, as a second process has it.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub(super) async fn another(&self) -> Shared {
+        self.place.open(self.clock.clone()).await.expect("a shared store can be opened again")
+    }
+
     /// Now, by the story's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

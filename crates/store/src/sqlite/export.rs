@@ -122,7 +122,7 @@ const REGISTRATION_ROWS: &str = concat!(
 );
 
 /// Writes the files, all of one moment; answers their paths.
-pub(super) fn export(c: &Connection, tenant: TenantKey, folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn export(c: &Connection, tenant: TenantKey, folder: &Path) -> Result<Vec<PathBuf>> {
     use Cell::{List, Name, Switch, Text, Word};
     std::fs::create_dir_all(folder)?;
     let kind = Word(|n| MemberKind::from_number(n).map(MemberKind::word));

@@ -8,13 +8,13 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 /// Name of the lock file in the data folder. It holds the number of the process that has it.
-const LOCK_FILE: &str = "carillon.lock";
+pub(crate) const LOCK_FILE: &str = "carillon.lock";
 
 /// Marks our data files (`PRAGMA application_id`): "CARI".
 const APPLICATION_ID: i64 = 0x4341_5249;
 
 /// The schema's versions, oldest first: entry `n` leads from version `n` to `n + 1`. A released entry is never edited.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("forecast.sql")];
 
 /// Page cache of the writer, in KiB: the working set of a campaign's settlements.
 const WRITER_CACHE_KIB: i64 = 6 * 1024;
@@ -26,18 +26,18 @@ const WRITER_STATEMENTS: usize = 512;
 pub(super) const VOID_CLAIMS: &str = "UPDATE segment SET node = NULL, generation = generation + 1, due = 0 WHERE node IS NOT NULL";
 
 /// A data file that is ready, and the lock that keeps others away.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     pub connection: Connection,
     pub lock: FolderLock,
 }
 
 /// The lock on the data folder; it goes when this is dropped, or with the process.
-pub(super) struct FolderLock {
+pub(crate) struct FolderLock {
     _file: File,
 }
 
 /// Opens the file for the writer.
-pub(super) fn open(file: &Path) -> Result<Opened> {
+pub(crate) fn open(file: &Path) -> Result<Opened> {
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -50,7 +50,11 @@ pub(super) fn open(file: &Path) -> Result<Opened> {
     Ok(Opened { connection, lock })
 }
 
-fn lock(folder: &Path) -> Result<FolderLock> {
+/// Locks a data folder.
+///
+/// # Errors
+/// `Unavailable` while another process has it; its number is named.
+pub(crate) fn lock(folder: &Path) -> Result<FolderLock> {
     let path = folder.join(LOCK_FILE);
     let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
     match file.try_lock() {
@@ -75,7 +79,8 @@ fn lock(folder: &Path) -> Result<FolderLock> {
     }
 }
 
-fn connect(file: &Path) -> Result<Connection> {
+/// Opens a file for the writer, or makes it.
+pub(crate) fn connect(file: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
@@ -91,8 +96,15 @@ fn connect(file: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// The schema's version of a data file of ours; `None` for another program's.
+pub(crate) fn version_of(connection: &Connection) -> Result<Option<usize>> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok((application == APPLICATION_ID).then(|| usize::try_from(version).unwrap_or(usize::MAX)))
+}
+
 /// Brings the file to the newest version, each step in a transaction of its own.
-fn migrate(connection: &Connection) -> Result<()> {
+pub(crate) fn migrate(connection: &Connection) -> Result<()> {
     let newest = MIGRATIONS.len();
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;

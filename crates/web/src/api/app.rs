@@ -15,7 +15,7 @@ use engine::inbox::InboxQuery;
 use engine::receipts::ReceiptDraft;
 use http::StatusCode;
 use model::directory::{Environment, Service};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const REGISTRATION: &str = "/api/v1/device/registration";
 const PREFERENCES: &str = "/api/v1/device/preferences";
@@ -71,6 +71,16 @@ fn reading() -> Vec<Route> {
 
 fn telling() -> Vec<Route> {
     vec![
+        get(
+            "/api/v1/push/web-push-key",
+            routing::get(web_push_key),
+            doc("getWebPushKey", "The key with which browsers subscribe", Access::Anyone)
+                .detail(
+                    "For `applicationServerKey` of `pushManager.subscribe()`: the server's VAPID public key (RFC 8292), an uncompressed P-256 \
+                     point in base64url. Subscriptions are bound to it, so an app whose subscription names another key subscribes anew.",
+                )
+                .gives(200, "The key.", "WebPushKey"),
+        ),
         post(
             "/api/v1/device/receipts",
             routing::post(receipts),
@@ -142,6 +152,17 @@ async fn register(State(app): State<App>, asker: Asker, Json(draft): Json<Regist
 async fn unregister(State(app): State<App>, asker: Asker, Query(query): Query<RegistrationQuery>) -> Reply {
     app.engine.delete_device_registration(&asker.actor, query).await?;
     nothing()
+}
+
+/// The answer to [`web_push_key`].
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WebPushKey<'a> {
+    public_key: &'a str,
+}
+
+async fn web_push_key(State(app): State<App>) -> Reply {
+    ok(&WebPushKey { public_key: &app.extras.web_push_key })
 }
 
 async fn preferences(State(app): State<App>, asker: Asker) -> Reply {

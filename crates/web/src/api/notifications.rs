@@ -4,13 +4,14 @@ use crate::App;
 use crate::answer::{self, Made, Reply, json, ok};
 use crate::ask::{Asker, Creation, Ids, Json, Query};
 use crate::openapi::shape;
+use crate::report::{self, Format};
 use crate::routes::{Access, Doc, Route, get, post};
 use axum::extract::State;
 use axum::routing;
 use engine::admin::groups::PageQuery;
 use engine::notifications::{DeliveryQuery, NotificationDraft, NotificationView, ResendOnly};
 use engine::reach::ReachQuery;
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::roles::Permission;
 use model::{ChannelKind, Reason, State as Standing};
 use serde::Deserialize;
@@ -109,9 +110,16 @@ fn following() -> Vec<Route> {
             REPORT,
             routing::get(report),
             doc("getReport", "Report on a notification", READ)
-                .detail("What outlives the text: sender, time, and counts by channel and reason.")
+                .detail(
+                    "What outlives the text: sender, time, and counts by channel and reason; what the plan forecast beside what became of it. \
+                     As JSON, as CSV with one line for each channel, state and reason, or as a page in the caller's language: by format, else by \
+                     the Accept header.",
+                )
                 .id("id", "The notification's id.")
-                .gives(200, "The report.", "Report"),
+                .query("format", "The form; wins over the Accept header.", shape::words(Format::ALL.iter().map(|f| f.word()).collect()))
+                .gives(200, "The report.", "Report")
+                .also(Format::Csv.media())
+                .also(Format::Html.media()),
         ),
         get(
             DELIVERIES,
@@ -166,8 +174,34 @@ async fn show(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>) -> Reply 
     ok(&app.engine.notification(&asker.actor, id).await?)
 }
 
-async fn report(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>) -> Reply {
-    ok(&app.engine.report(&asker.actor, id).await?)
+/// In which form.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportQuery {
+    format: Option<Format>,
+}
+
+async fn report(State(app): State<App>, asker: Asker, headers: HeaderMap, Ids([id]): Ids<1>, Query(query): Query<ReportQuery>) -> Reply {
+    let report = app.engine.report(&asker.actor, id).await?;
+    let mut response = match query.format.unwrap_or_else(|| Format::accepted(&headers)) {
+        Format::Json => json(StatusCode::OK, &report),
+        Format::Csv => {
+            let name = format!("attachment; filename=\"report-{id}.csv\"");
+            let mut response = answer::text("text/csv; charset=utf-8; header=present", report::csv(&report));
+            let name = HeaderValue::try_from(name).expect("an id is visible ASCII");
+            response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+            response
+        }
+        Format::Html => {
+            let page = report::html(&report, &app.engine.tenant().name, asker.locale, app.engine.now());
+            let mut response = answer::text("text/html; charset=utf-8", page);
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, report::policy());
+            response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(asker.locale.tag()));
+            response
+        }
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-language"));
+    Ok(response)
 }
 
 async fn deliveries(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>, Query(query): Query<DeliveryQuery>) -> Reply {

@@ -1,6 +1,7 @@
 //! The components of the description: every object that is sent or received. Tests compare each with what the server
 //! really answers.
 
+use super::reports;
 use super::shape::Needed::{No, Yes};
 use super::shape::{Needed, Shape, anything, count, flag, given, id, list, list_of, map, named, number, sent, text, text_of, time, words};
 use model::decision::{Rule, Verdict};
@@ -266,7 +267,10 @@ fn notifications() -> Vec<(&'static str, Shape)> {
         ("Counts", given(COUNTS.map(|n| (n, count(), Yes)).to_vec())),
         ("Notification", notification()),
         ("NotificationPage", page("Notification")),
-        ("Report", report()),
+        ("Report", reports::report()),
+        ("Forecast", reports::forecast()),
+        ("Difference", reports::line(false)),
+        ("ReportLine", reports::line(true)),
         ("Delivery", delivery()),
         ("DeliveryPage", page("Delivery")),
         ("Reach", reach()),
@@ -274,7 +278,7 @@ fn notifications() -> Vec<(&'static str, Shape)> {
     ]
 }
 
-const COUNTS: [&str; 15] = [
+pub(super) const COUNTS: [&str; 15] = [
     "recipients",
     "planned",
     "deliveries",
@@ -313,22 +317,6 @@ fn notification() -> Shape {
         ("doneAt", time().or_null(), Yes),
         ("warnings", list(text()).about("What the author should know."), Yes),
     ])
-}
-
-fn report() -> Shape {
-    let mut fields = vec![
-        ("id", id(), Yes),
-        ("title", text().or_null(), Yes),
-        ("sender", text(), Yes),
-        ("createdAt", time(), Yes),
-        ("state", all_words!(EventState), Yes),
-    ];
-    fields.extend(COUNTS.map(|n| (n, count(), Yes)));
-    fields.extend([
-        ("byChannel", map(map(count())).about("Rows by channel and state."), Yes),
-        ("byReason", map(count()).about("Rows by reason, of what is neither accepted nor on its way."), Yes),
-    ]);
-    given(fields)
 }
 
 fn delivery() -> Shape {
@@ -557,6 +545,7 @@ fn app() -> Vec<(&'static str, Shape)> {
         ("Receipt", receipt),
         ("Receipts", sent(vec![("receipts", list_of(named("Receipt"), 500), Yes)])),
         ("ReceiptsTaken", given(vec![("accepted", count(), Yes), ("repeated", count(), Yes)])),
+        ("WebPushKey", given(vec![("publicKey", text_of(87, 87).about("Base64url without padding."), Yes)])),
         ("Preferences", given(preferences(all_words!(NotificationPermission), Yes))),
         ("PreferencesChange", sent(preferences(all_words!(NotificationPermission), No))),
     ]

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the list of routes and the components.
 
 mod components;
+mod reports;
 pub mod shape;
 
 use crate::problem;
@@ -135,6 +136,9 @@ fn response(doc: &Doc, answer: &Answer) -> ResponseBuilder {
     let mut made = ResponseBuilder::new().description(answer.about);
     if let Some((media, shape)) = &answer.body {
         made = made.content(*media, content(shape));
+    }
+    for media in &answer.also {
+        made = made.content(*media, content(&shape::text()));
     }
     let text = |about: &str| {
         let mut header = Header::new(shape::text().schema());

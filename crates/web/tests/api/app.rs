@@ -1,6 +1,6 @@
 //! What an app does: enrol, register, prefer, read, follow, confirm.
 
-use super::world::World;
+use super::world::{WEB_PUSH_KEY, World};
 use axum::body::Body;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -31,6 +31,13 @@ async fn a_code_lives_a_day() {
     world.clock.forward(24 * 3_600_000 + 1_000);
     let draft = json!({"code": made.json["code"], "name": "late", "platform": "ios"});
     assert_eq!(world.ask("POST", "/api/v1/device/enrol").nobody().json(draft).send().await.code(), (409, "spent"));
+}
+
+#[tokio::test]
+async fn a_browser_reads_the_key_to_subscribe_with_before_anybody_signed_in() {
+    let world = World::new().await;
+    let reply = world.ask("GET", "/api/v1/push/web-push-key").nobody().send().await.expect(200);
+    assert_eq!(reply.json, json!({"publicKey": WEB_PUSH_KEY}));
 }
 
 #[tokio::test]
@@ -161,6 +168,31 @@ async fn notifications_are_followed_explained_and_reported_as_described() {
     assert_eq!(stopped.json["state"], "cancelled");
     let again = world.ask("POST", &format!("{path}/resend")).send().await.expect(201);
     assert_eq!(again.json["resendOf"], sent.json["id"]);
+}
+
+#[tokio::test]
+async fn a_report_comes_as_json_csv_or_a_page_in_the_callers_language() {
+    let world = World::new().await;
+    let (ada, sales) = (world.user("ada@example.org").await, world.group("Sales").await);
+    world.add(&sales, "user", &ada).await;
+    let sent = world.post("/api/v1/notifications", json!({"title": "<b>", "body": "b", "groups": ["Sales"]})).await.expect(201);
+    let path = format!("/api/v1/notifications/{}/report", sent.id());
+    let json = world.get(&path).await.expect(200);
+    assert_eq!((json.json["title"].as_str(), json.json["body"].as_str()), (Some("<b>"), Some("b")));
+    let planned = &json.json["lines"];
+    assert_eq!(json.json["forecast"]["people"], 1, "{}", json.text);
+    assert_eq!(json.json["unreachable"]["no_device"], 1, "{}", json.text);
+    let csv = world.get(&format!("{path}?format=csv")).await.expect(200);
+    assert!(csv.header("content-disposition").ends_with(&format!("report-{}.csv\"", sent.id())));
+    assert_eq!(csv.text.split("\r\n").filter(|l| !l.is_empty()).count(), 1 + planned.as_array().map_or(0, Vec::len), "{}", csv.text);
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = world.ask("GET", &path).header("accept", browser).header("accept-language", "fr").send().await.expect(200);
+    assert!(page.text.contains("<html lang=\"fr\">") && page.text.contains("Rapport de notification"), "{}", page.text);
+    assert!(page.text.contains("&lt;b&gt;") && !page.text.contains("<b>"));
+    assert!(page.header("content-security-policy").contains("style-src 'sha256-"));
+    assert_eq!((page.header("content-language"), page.header("vary")), ("fr", "accept, accept-language"));
+    let wins = world.ask("GET", &format!("{path}?format=json")).header("accept", "text/html").send().await.expect(200);
+    assert_eq!(wins.header("content-type"), "application/json");
 }
 
 #[tokio::test]

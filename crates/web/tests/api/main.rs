@@ -10,4 +10,5 @@ mod refused;
 mod repeated;
 mod schema;
 mod served;
+mod streamed;
 mod world;

@@ -259,12 +259,14 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
     let sent = json!({"title": "t", "body": "b", "users": ["query@example.org"]});
     let notification = world.post("/api/v1/notifications", sent).await.expect(201).id().to_owned();
     let deliveries = format!("/api/v1/notifications/{notification}/deliveries");
+    let report = format!("/api/v1/notifications/{notification}/report");
     let mut all = vec![
         ("GET", "/api/v1/users".to_owned(), "active", "maybe"),
         ("GET", "/api/v1/devices".into(), "platform", "symbian"),
         ("GET", "/api/v1/devices".into(), "owner", "nobody@example.org"),
         ("GET", "/api/v1/resolve".into(), "kind", "person"),
         ("GET", "/api/v1/resolve?kind=user".into(), "name", ""),
+        ("GET", report, "format", "pdf"),
         ("GET", deliveries.clone(), "state", "sent"),
         ("GET", deliveries.clone(), "channel", "sms"),
         ("GET", deliveries.clone(), "reason", "because"),

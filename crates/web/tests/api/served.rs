@@ -6,13 +6,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-struct Served {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<std::io::Result<()>>,
-    address: std::net::SocketAddr,
+pub struct Served {
+    pub stop: CancellationToken,
+    pub task: tokio::task::JoinHandle<std::io::Result<()>>,
+    pub address: std::net::SocketAddr,
 }
 
-async fn serve(world: &World) -> Served {
+pub async fn serve(world: &World) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
@@ -20,19 +20,19 @@ async fn serve(world: &World) -> Served {
     Served { stop, task, address }
 }
 
-async fn send(served: &Served, request: &str) -> TcpStream {
+pub async fn send(served: &Served, request: &str) -> TcpStream {
     let mut socket = TcpStream::connect(served.address).await.expect("a connection");
     socket.write_all(request.as_bytes()).await.expect("it is taken");
     socket
 }
 
-async fn rest(socket: &mut TcpStream) -> String {
+pub async fn rest(socket: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut bytes)).await.expect("an end").expect("in order");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-async fn until(socket: &mut TcpStream, mark: &str) -> String {
+pub async fn until(socket: &mut TcpStream, mark: &str) -> String {
     let (mut text, mut buffer) = (String::new(), [0; 4_096]);
     while !text.contains(mark) {
         let n = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut buffer)).await.expect("something").expect("in order");

@@ -16,6 +16,9 @@ use store::sqlite::Sqlite;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+/// The key that these servers give to browsers: that of RFC 8292 §2.4.
+pub const WEB_PUSH_KEY: &str = "BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs";
+
 /// A clock that runs, and that a test can put forward.
 pub struct TestClock(AtomicI64);
 
@@ -159,7 +162,13 @@ impl World {
         let (engine, fresh) = Engine::start(parts).await.expect("an engine");
         assert!(fresh);
         let owner = engine.create_owner_token("owner").await.expect("a token");
-        let extras = web::Extras { metrics: Box::new(|| "# metrics\n".into()), version: "0.1.0".into(), public_url: String::new() };
+        let extras = web::Extras {
+            metrics: Box::new(|| "# metrics\n".into()),
+            version: "0.1.0".into(),
+            public_url: String::new(),
+            web_push_key: WEB_PUSH_KEY.into(),
+            api: true,
+        };
         let router = web::router(engine.clone(), extras);
         let described = schema::of(&router).await;
         World { engine, router, clock, owner, described, folder }

@@ -31,20 +31,20 @@ const IN_FLIGHT: usize = 2;
 /// of the writing statement are the tenant, the new generation and the time; the columns of the row follow. It says OR
 /// FAIL, which spares SQLite a copy of every page that it touches, kept for undoing one statement: here everything that
 /// was written is taken back when one row fails.
-struct Step {
-    read: &'static str,
+pub(crate) struct Step {
+    pub read: &'static str,
     /// Answers a row, for the same parameters, if the row may be written. Apart from the writing statement, which would
     /// collect its own rows in a temporary table first.
     guard: Option<&'static str>,
     write: &'static str,
     /// Whether the reading statement looks at the live directory: it is asked page by page then, so that no look lasts. Its
     /// first column is a number that grows, asked for behind ?1 and up to ?2 rows, and is not written.
-    paged: bool,
+    pub paged: bool,
     /// The column that takes a new id where it is empty.
-    id: Option<usize>,
+    pub id: Option<usize>,
 }
 
-const ENDS: [Step; 5] = [
+pub(crate) const ENDS: [Step; 5] = [
     Step {
         read: "SELECT key, version FROM person_change ORDER BY key",
         guard: None,
@@ -84,7 +84,7 @@ const ENDS: [Step; 5] = [
 ];
 
 /// `$real(x)` is the key that takes the place of a provisional one.
-const BEGINNINGS: [Step; 7] = [
+pub(crate) const BEGINNINGS: [Step; 7] = [
     Step {
         read: "SELECT p.key, $real(person:p.key), coalesce(l.version, 0) + 1, p.active, p.locale, nullif(p.email, ''), l.quiet_hours, p.timezone, l.id, \
                nullif(p.external_id, ''), p.upn, p.display_name, p.licenses, $real(person:p.manager), p.phones \
@@ -230,7 +230,7 @@ const DEAD: [Step; 5] = [
 ];
 
 /// Tokens and codes of people who left, and tokens of devices that went.
-const SHUT_OUT: [Step; 3] = [
+pub(crate) const SHUT_OUT: [Step; 3] = [
     Step {
         read: "SELECT key FROM person_change WHERE deactivated OR removed ORDER BY key",
         // Also by the versions that nobody sees any more: they tell whose the device was.
@@ -258,15 +258,15 @@ const SHUT_OUT: [Step; 3] = [
 
 /// First real keys of the new objects.
 #[derive(Clone, Copy)]
-struct Bases {
-    person: u32,
-    grp: u32,
-    device: u32,
-    registration: u32,
+pub(crate) struct Bases {
+    pub person: u32,
+    pub grp: u32,
+    pub device: u32,
+    pub registration: u32,
 }
 
 /// Fills in what [`Scratch::sql`] does not know.
-fn filled(s: &Scratch, bases: Bases, template: &str) -> String {
+pub(crate) fn filled(s: &Scratch, bases: Bases, template: &str) -> String {
     let mut sql = template.to_owned();
     for (mark, of) in [("$real(", 6), ("$inactive(", 10)] {
         while let Some(at) = sql.find(mark) {

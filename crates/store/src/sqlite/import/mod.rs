@@ -9,7 +9,7 @@
 //!    then moves the generation: all of it is visible at once. What was visible before is deleted after that.
 //! 4. [`recover`] takes back what an import left that did not come so far.
 
-mod apply;
+pub(crate) mod apply;
 mod changes;
 mod faults;
 pub(super) mod header;
@@ -17,7 +17,7 @@ mod matching;
 mod records;
 mod recover;
 mod references;
-mod scratch;
+pub(crate) mod scratch;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ use model::TenantKey;
 use parking_lot::Mutex;
 use scratch::Scratch;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -59,7 +59,7 @@ impl Drop for Running {
 }
 
 /// Whoever asked went away: the import ends in order, and leaves nothing.
-struct StopOnDrop(Option<Arc<ImportProgress>>);
+pub(crate) struct StopOnDrop(pub Option<Arc<ImportProgress>>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -95,7 +95,7 @@ async fn run(store: &Sqlite, tenant: TenantKey, import: Import) -> Result<Import
     recover::mend(store, tenant).await?;
     let dry_run = import.dry_run;
     let (theirs, progress) = (store.clone(), import.progress.clone());
-    let (scratch, mut report) = blocking(move || check(&theirs, tenant, import)).await?;
+    let (scratch, mut report) = blocking(move || check(theirs.file(), tenant, import)).await?;
     let to_write = progress.to_write.load(Ordering::Relaxed);
     if dry_run || !report.is_clean() || to_write == 0 {
         scratch.remove();
@@ -123,9 +123,9 @@ async fn run(store: &Sqlite, tenant: TenantKey, import: Import) -> Result<Import
     Ok(report)
 }
 
-/// Reads and checks the files, and finds what differs.
-fn check(store: &Sqlite, tenant: TenantKey, import: Import) -> Result<(Scratch, ImportReport)> {
-    let mut scratch = Scratch::open(store, tenant, import)?;
+/// Reads and checks the files, and finds what differs from the directory in the data file `live`.
+pub(crate) fn check(live: &Path, tenant: TenantKey, import: Import) -> Result<(Scratch, ImportReport)> {
+    let mut scratch = Scratch::open(live, tenant, import)?;
     let mut report = ImportReport { dry_run: scratch.import.dry_run, ..ImportReport::default() };
     stage::stage(&mut scratch)?;
     matching::objects(&mut scratch)?;

@@ -6,7 +6,6 @@
 //! yet count up from [`NEW`]; they become real keys when the import is applied.
 
 use super::faults::Faults;
-use crate::sqlite::Sqlite;
 use crate::sqlite::directory::versions::STILL;
 use crate::{Import, ImportMode, Result, StoreError};
 use model::TenantKey;
@@ -16,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 /// Keys above this are those of new objects: `NEW + 1` is the first. No real key reaches it.
-pub(super) const NEW: i64 = 1 << 40;
+pub(crate) const NEW: i64 = 1 << 40;
 
 /// Page cache of the scratch file, and the most that a sort keeps in memory before it spills, in KiB.
 const SCRATCH_CACHE_KIB: i64 = 32 * 1024;
@@ -51,7 +50,7 @@ CREATE TABLE member_end (grp INTEGER, kind INTEGER, key INTEGER, removed INTEGER
 
 /// A kind of object, and of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     People,
     Groups,
     Members,
@@ -60,7 +59,7 @@ pub(super) enum Kind {
 }
 
 /// The scratch file and what the import is about.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     pub c: Connection,
     pub tenant: TenantKey,
     /// The generation that is visible.
@@ -68,7 +67,7 @@ pub(super) struct Scratch {
     pub import: Import,
     /// Which kinds the files hold.
     pub kinds: BTreeSet<Kind>,
-    pub faults: Faults,
+    pub(super) faults: Faults,
     file: ScratchFile,
 }
 
@@ -95,9 +94,9 @@ pub(super) fn tidy(store: &Path, tenant: TenantKey) {
 }
 
 impl Scratch {
-    /// Makes the file and attaches the live directory.
-    pub fn open(store: &Sqlite, tenant: TenantKey, import: Import) -> Result<Scratch> {
-        let file = ScratchFile(path(store.file(), tenant));
+    /// Makes the file beside the live directory, and attaches that.
+    pub fn open(live: &Path, tenant: TenantKey, import: Import) -> Result<Scratch> {
+        let file = ScratchFile(path(live, tenant));
         if file.0.exists() {
             std::fs::remove_file(&file.0)?;
         }
@@ -113,7 +112,7 @@ impl Scratch {
         c.pragma_update(Some("main"), "locking_mode", "EXCLUSIVE")?;
         c.pragma_update(None, "cache_size", -SCRATCH_CACHE_KIB)?;
         c.set_prepared_statement_cache_capacity(64);
-        c.execute("ATTACH ?1 AS live", [uri(store.file())?])?;
+        c.execute("ATTACH ?1 AS live", [uri(live)?])?;
         c.pragma_update(Some("live"), "cache_size", -LIVE_CACHE_KIB)?;
         c.execute_batch(SCHEMA)?;
         let generation = c.query_row("SELECT generation FROM live.meta WHERE tenant = ?1", [tenant.0], |row| row.get(0));
@@ -203,7 +202,7 @@ impl Scratch {
 }
 
 /// What an import that was told to stop answers.
-pub(super) fn stopped() -> StoreError {
+pub(crate) fn stopped() -> StoreError {
     StoreError::Unavailable("the import was stopped; nothing was applied".into())
 }
 

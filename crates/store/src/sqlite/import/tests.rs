@@ -113,7 +113,7 @@ async fn begun(folder: &Folder) -> (Sqlite, TenantKey) {
 /// Everything of the second import but its switch.
 async fn written(store: &Sqlite, tenant: TenantKey, folder: &Folder) -> Scratch {
     let import = Import { mode: ImportMode::Replace, ..folder.import(&AFTER) };
-    let (theirs, report) = check(store, tenant, import).expect("checked");
+    let (theirs, report) = check(store.file(), tenant, import).expect("checked");
     assert!(report.is_clean(), "{report:?}");
     apply::write_versions(store, theirs).await.expect("written")
 }
@@ -144,7 +144,7 @@ async fn a_crash_after_the_switch_leaves_all_of_it() {
     let token = NewToken { id: Uuid::from_u128(5), hash: [5; 32], name: "app".into(), opens: TokenUse::Device(phone), expires_at: None };
     store.create_token(tenant, token, None).await.expect("a token");
     let deactivation = folder.import(&[("people.csv", "external_id,upn,active\nE1,a@example.org,no\n")]);
-    let (scratch, report) = check(&store, tenant, deactivation).expect("checked");
+    let (scratch, report) = check(store.file(), tenant, deactivation).expect("checked");
     assert_eq!(report.deactivated.len(), 1);
     let scratch = apply::write_versions(&store, scratch).await.expect("written");
     std::mem::forget(apply::switch(&store, scratch).await.expect("switched"));
@@ -214,7 +214,7 @@ async fn a_change_between_comparing_and_writing_stops_the_import() {
     let import = || Import { mode: ImportMode::Replace, ..folder.import(&AFTER) };
     let edits: [&str; 3] = ["edit", "taken name", "removed owner"];
     for edit in edits {
-        let (scratch, _) = check(&store, tenant, import()).expect("checked");
+        let (scratch, _) = check(store.file(), tenant, import()).expect("checked");
         match edit {
             "edit" => drop(store.update_person(tenant, ada, None, fields.clone()).await.expect("an edit")),
             "taken name" => {

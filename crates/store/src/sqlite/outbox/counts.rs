@@ -1,15 +1,16 @@
 //! Running totals of an event's deliveries by channel, state and reason: gathered over a batch, written once.
 
 use super::super::columns::{unsigned, word};
-use crate::{Count, Counts, Result};
-use model::{ChannelKind, EventKey, Reason, State};
+use crate::{Count, Counts, PlannedRow, Result};
+use model::{ChannelKind, EventKey, PersonKey, Reason, State};
 use rusqlite::{Connection, OptionalExtension, params};
 
-const ADD: &str = "INSERT INTO delivery_count (event, channel, state, reason, rows) VALUES (?1, ?2, ?3, ?4, ?5) \
-    ON CONFLICT (event, channel, state, reason) DO UPDATE SET rows = rows + excluded.rows";
-const OF_EVENT: &str =
-    "SELECT channel, state, reason, rows FROM delivery_count WHERE event = ?1 AND rows > 0 ORDER BY channel, state, reason";
-const TOTALS: &str = "SELECT received, shown, opened, dismissed, planned_people FROM event WHERE key = ?1";
+const ADD: &str = "INSERT INTO delivery_count (event, channel, state, reason, rows, planned, people) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+    ON CONFLICT (event, channel, state, reason) \
+    DO UPDATE SET rows = rows + excluded.rows, planned = planned + excluded.planned, people = people + excluded.people";
+const OF_EVENT: &str = "SELECT channel, state, reason, rows, planned, people FROM delivery_count \
+    WHERE event = ?1 AND (rows > 0 OR planned > 0) ORDER BY channel, state, reason";
+const TOTALS: &str = "SELECT received, shown, opened, dismissed, planned_people, reached_people FROM event WHERE key = ?1";
 
 /// Which count of which event.
 type Of = (EventKey, ChannelKind, State, Reason);
@@ -17,17 +18,40 @@ type Of = (EventKey, ChannelKind, State, Reason);
 /// Changes of counts, gathered. A batch touches a handful of them, so a short list beats a map.
 #[derive(Default)]
 pub(super) struct Tally {
-    changes: Vec<(Of, i64)>,
+    changes: Vec<(Of, Change)>,
+}
+
+/// How one count changes.
+#[derive(Clone, Copy, Default)]
+struct Change {
+    rows: i64,
+    /// Rows that the plan put here, and the people to whom they belong.
+    planned: i64,
+    people: i64,
+    /// The last of these people: a plan's rows come in person order.
+    last: Option<PersonKey>,
 }
 
 impl Tally {
     /// Counts rows that came to stand here; a negative number counts rows that left.
     pub fn add(&mut self, event: EventKey, channel: ChannelKind, stand: (State, Reason), rows: i64) {
-        let of = (event, channel, stand.0, stand.1);
-        match self.changes.iter_mut().find(|(same, _)| *same == of) {
-            Some((_, sum)) => *sum += rows,
-            None => self.changes.push((of, rows)),
-        }
+        self.change((event, channel, stand.0, stand.1)).rows += rows;
+    }
+
+    /// Counts one row of a plan, which is also what was forecast. Rows come in person order.
+    pub fn plan(&mut self, event: EventKey, row: &PlannedRow) {
+        let change = self.change((event, row.channel, row.state, row.reason));
+        change.rows += 1;
+        change.planned += 1;
+        change.people += i64::from(change.last.replace(row.person) != Some(row.person));
+    }
+
+    fn change(&mut self, of: Of) -> &mut Change {
+        let at = self.changes.iter().position(|(same, _)| *same == of).unwrap_or_else(|| {
+            self.changes.push((of, Change::default()));
+            self.changes.len() - 1
+        });
+        &mut self.changes[at].1
     }
 
     /// Counts one row that moved.
@@ -41,9 +65,9 @@ impl Tally {
     /// Writes what was gathered.
     pub fn write(self, c: &Connection) -> Result<()> {
         let mut add = c.prepare_cached(ADD)?;
-        for ((event, channel, state, reason), rows) in self.changes {
-            if rows != 0 {
-                add.execute(params![event.0, channel.number(), state.number(), reason.number(), rows])?;
+        for ((event, channel, state, reason), Change { rows, planned, people, .. }) in self.changes {
+            if rows != 0 || planned != 0 {
+                add.execute(params![event.0, channel.number(), state.number(), reason.number(), rows, planned, people])?;
             }
         }
         Ok(())
@@ -53,9 +77,14 @@ impl Tally {
 /// The numbers of an event.
 pub(super) fn of(c: &Connection, event: EventKey) -> Result<Counts> {
     let mut totals = c.prepare_cached(TOTALS)?;
-    let found = totals.query_row([event.0], |row| Ok(([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?], row.get(4)?)));
-    let (receipts, planned): ([i64; 4], i64) = found.optional()?.unwrap_or_default();
-    Ok(Counts { deliveries: deliveries(c, event)?, receipts: receipts.map(unsigned), planned_people: unsigned(planned) })
+    let found = totals.query_row([event.0], |row| Ok(([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?], row.get(4)?, row.get(5)?)));
+    let (receipts, planned, reached): ([i64; 4], i64, i64) = found.optional()?.unwrap_or_default();
+    Ok(Counts {
+        deliveries: deliveries(c, event)?,
+        receipts: receipts.map(unsigned),
+        planned_people: unsigned(planned),
+        reached_people: unsigned(reached),
+    })
 }
 
 /// The counts alone.
@@ -69,6 +98,8 @@ pub(super) fn deliveries(c: &Connection, event: EventKey) -> Result<Vec<Count>> 
             state: word(State::from_number, row.get(1)?, "state")?,
             reason: word(Reason::from_number, row.get(2)?, "reason")?,
             rows: unsigned(row.get(3)?),
+            planned: unsigned(row.get(4)?),
+            people: unsigned(row.get(5)?),
         });
     }
     Ok(counts)

@@ -14,7 +14,8 @@ const ROW: &str = "INSERT INTO delivery (event, person, seq, channel, state, rea
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const SEGMENT: &str = "INSERT INTO segment (tenant, event, channel, lane, first, last, due, generation, node) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-const MOVE: &str = "UPDATE event SET cursor = ?2, planned_people = ?3, policy_version = ?4, state = ?5, done_at = ?6 WHERE key = ?1";
+const MOVE: &str = "UPDATE event SET cursor = ?2, planned_people = ?3, policy_version = ?4, state = ?5, done_at = ?6, \
+    reached_people = reached_people + ?7 WHERE key = ?1";
 const HAS_SEGMENT: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE event = ?1)";
 const COME: &str =
     "SELECT key, tenant, recipients FROM event WHERE done_at IS NULL AND state = 1 AND due_at <= ?1 ORDER BY due_at LIMIT ?2";
@@ -46,7 +47,7 @@ pub(super) fn plan(c: &Connection, now: Timestamp, page: PagePlan) -> Result<Vec
     }
     let begin = page.rows.partition_point(|row| row.person.0 <= cursor);
     let rows = &page.rows[begin..];
-    let people = insert_rows(c, &page, rows)?;
+    let (people, reached) = insert_rows(c, &page, rows)?;
     let claims = insert_segments(c, now, TenantKey(tenant), &page, rows)?;
     let open = page.last && c.prepare_cached(HAS_SEGMENT)?.query_row([page.event.0], |row| row.get(0))?;
     let state = match (page.last, open) {
@@ -60,16 +61,18 @@ pub(super) fn plan(c: &Connection, now: Timestamp, page: PagePlan) -> Result<Vec
         if page.last { recipients } else { planned + people },
         page.policy_version,
         state.number(),
-        (state == EventState::Done).then_some(now.0)
+        (state == EventState::Done).then_some(now.0),
+        reached
     ])?;
     Ok(claims)
 }
 
-/// Inserts rows and their counts; answers how many people they are about.
-fn insert_rows(c: &Connection, page: &PagePlan, rows: &[PlannedRow]) -> Result<i64> {
+/// Inserts rows and their counts; answers how many people they are about, and for how many of those something goes.
+fn insert_rows(c: &Connection, page: &PagePlan, rows: &[PlannedRow]) -> Result<(i64, i64)> {
     let mut insert = Repeated::<11>::new(c, ROW)?;
     let mut tally = Tally::default();
     let (mut people, mut last) = (0, None);
+    let (mut reached, mut hopeful) = (0, None);
     for row in rows {
         let due = if row.state.is_final() { 0 } else { row.due.0 };
         insert.run([
@@ -85,12 +88,16 @@ fn insert_rows(c: &Connection, page: &PagePlan, rows: &[PlannedRow]) -> Result<i
             Some(page.policy_version),
             Some(due),
         ])?;
-        tally.add(page.event, row.channel, (row.state, row.reason), 1);
+        tally.plan(page.event, row);
         people += i64::from(last != Some(row.person));
         last = Some(row.person);
+        if !row.state.is_final() && hopeful != last {
+            reached += 1;
+            hopeful = last;
+        }
     }
     tally.write(c)?;
-    Ok(people)
+    Ok((people, reached))
 }
 
 /// One segment per channel with a row that is not final. Those that are due are claimed where the page asks for it.

@@ -1,0 +1,105 @@
+//! PostgreSQL instead of SQLite (row 17), and three processes on one store (row 15): on a cluster of its own, which waits for
+//! the disk as one in earnest does, on the same two cores as everything else.
+
+use super::Bench;
+use super::streams::enrol;
+use super::throughput::size;
+use crate::campaign::{self, Ran, Text, send};
+use crate::directory::{EVERYONE, Reached, Shape};
+use crate::limit;
+use crate::listeners::Listeners;
+use crate::measures::{Measure, ask};
+use crate::plots::{Drawn, OURS};
+use crate::server::{Plan, Server};
+use crate::stores;
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use servers::PrivatePostgres;
+use std::time::Duration;
+
+/// Rest between two measured programs.
+const REST: Duration = Duration::from_millis(500);
+/// Processes that share a store.
+const PROCESSES: u32 = 3;
+const MISSING: &str = "PostgreSQL is not installed";
+
+/// Row 17: campaigns to the middle directory, each beside the limit program.
+pub fn campaigns(bench: &mut Bench) -> Result<Vec<Measure>> {
+    let people = bench.options.sizes.middle;
+    let label = size(people);
+    let ratio = ask("17", format!("APNs deliveries/s on PostgreSQL against h2load, {label} devices"), "").at_least(0.3, 0.6);
+    let Some(postgres) = PrivatePostgres::start(true) else { return Ok(vec![ratio.skipped(MISSING)]) };
+    let plan = Plan { database: Some(postgres.database()), ..bench.plan.clone() };
+    let data = bench.plan.folder.join("store-postgres");
+    stores::fill(&plan, &bench.sink, &data, Shape { people, nested: false, by: Reached::Apple })?;
+    postgres.analyse();
+    let mut server = Server::start(&plan, &bench.sink, &data)?;
+    let (mut limits, mut runs): (Vec<f64>, Vec<Ran>) = (Vec::new(), Vec::new());
+    for round in 1..=bench.options.rounds {
+        if limit::is_there() {
+            std::thread::sleep(REST);
+            limits.push(limit::run(&mut bench.sink, bench.options.sizes.limit, &bench.plan.folder)?);
+        }
+        std::thread::sleep(REST);
+        let ran = campaign::run(&mut server, &mut bench.sink, people, 0)?;
+        eprintln!("   round {round}: {:.0}/s, CPU {:.2} ms/1k without PostgreSQL's own", ran.rate(), ran.cpu_per_thousand());
+        runs.push(ran);
+    }
+    server.stop()?;
+    let each = |figure: fn(&Ran) -> f64| runs.iter().map(figure).collect::<Vec<f64>>();
+    let pairs: Vec<f64> = runs.iter().zip(&limits).map(|(run, limit)| run.rate() / limit).collect();
+    let ratio = if pairs.is_empty() { ratio.skipped("h2load (nghttp2-client) is not installed") } else { ratio.median(&pairs) };
+    let cpu = format!("CPU for 1,000 deliveries on PostgreSQL, {label} devices, without PostgreSQL's own");
+    let drawn = |by: &str| Drawn::Rate { of: format!("APNs on PostgreSQL, {label} devices"), by: by.to_owned() };
+    let mut measures = vec![ratio];
+    if !limits.is_empty() {
+        let beside = ask("17", format!("h2load on the same sink, beside {label} devices on PostgreSQL"), "/s");
+        measures.push(beside.median(&limits).drawn(drawn("h2load")));
+    }
+    let rate = ask("17", format!("APNs deliveries on PostgreSQL, {label} devices"), "/s");
+    measures.push(rate.median(&each(Ran::rate)).drawn(drawn(OURS)));
+    measures.push(ask("17", cpu, "ms").median(&each(Ran::cpu_per_thousand)));
+    Ok(measures)
+}
+
+/// Row 15 in three processes: a notification is accepted by the first and shown by all.
+pub fn three_processes(bench: &mut Bench) -> Result<Vec<Measure>> {
+    let people = bench.options.sizes.streams_of_three;
+    let last_byte =
+        ask("15", format!("a notification to {} open streams of three processes, last byte at the last app", size(people)), "ms")
+            .at_most(1_000.0, 400.0);
+    let Some(postgres) = PrivatePostgres::start(true) else { return Ok(vec![last_byte.skipped(MISSING)]) };
+    let folder = bench.plan.folder.clone();
+    let first_data = folder.join("store-three-0");
+    let plan = Plan { database: Some(postgres.database()), ..bench.plan.clone() };
+    stores::fill(&plan, &bench.sink, &first_data, Shape { people, nested: false, by: Reached::Mail })?;
+    let plan = Plan { keys: Some(first_data.clone()), ..plan };
+    let mut processes = Vec::new();
+    for n in 0..PROCESSES {
+        processes.push(Server::start(&plan, &bench.sink, &folder.join(format!("store-three-{n}")))?);
+    }
+    let tokens = enrol(&processes[0], people, &first_data)?;
+    let tokens = std::fs::read_to_string(tokens)?;
+    let tokens: Vec<&str> = tokens.lines().collect();
+    let mut listeners = Vec::new();
+    for (n, (process, share)) in processes.iter().zip(tokens.chunks(tokens.len().div_ceil(PROCESSES as usize))).enumerate() {
+        let file = folder.join(format!("share-{n}.tokens"));
+        std::fs::write(&file, share.join("\n") + "\n")?;
+        listeners.push(Listeners::start(process.port, &file)?);
+    }
+    ensure!(listeners.len() == PROCESSES as usize, "there are fewer listeners than processes");
+    let mut spans = Vec::new();
+    for _ in 0..bench.options.rounds {
+        let text = Text::single();
+        let accepted = send(&mut processes[0].api, &json!({"title": text.title, "body": text.body, "groups": [EVERYONE]}))?;
+        let mut last = 0;
+        for share in &mut listeners {
+            last = last.max(share.told().context("a process showed it to fewer apps than are open there")?.last);
+        }
+        spans.push(last.saturating_sub(accepted.written_micros) as f64 / 1e3);
+        eprintln!("   {people} streams of {PROCESSES} processes: last byte after {:.0} ms", spans[spans.len() - 1]);
+    }
+    drop(listeners);
+    processes.into_iter().try_for_each(Server::stop)?;
+    Ok(vec![last_byte.median(&spans)])
+}

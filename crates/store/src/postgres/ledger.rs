@@ -1,0 +1,281 @@
+//! Tenants, settings, tokens, kept answers and alarms in PostgreSQL.
+
+use super::args::params;
+use super::link::{Connection, OptionalExtension, Row, Sql};
+use super::{Lane, Postgres, once};
+use crate::sqlite::columns::{id, json, to_json, word};
+use crate::{Alarm, Answer, Ledger, NewToken, Once, Result, StoreError, Tenant, Token, TokenUse};
+use async_trait::async_trait;
+use model::roles::{Role, Scope};
+use model::{DeviceKey, PersonKey, TenantKey, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+const TENANT: &str = "SELECT tenant, id, name FROM meta WHERE name = $1";
+const NEW_TENANT: &str = "INSERT INTO meta (id, name) VALUES ($1, $2) RETURNING tenant";
+/// One at a time makes a tenant: 0x43415249 is "CARI".
+const LOCK_TENANTS: &str = "SELECT pg_advisory_xact_lock(1128354377, 2)";
+const POLICY_VERSION: &str = "SELECT policy FROM meta WHERE tenant = $1";
+const SETTINGS: &str = "SELECT key, value FROM setting WHERE tenant = $1 ORDER BY key";
+const PUT_SETTING: &str =
+    "INSERT INTO setting (tenant, key, value) VALUES ($1, $2, $3) ON CONFLICT (tenant, key) DO UPDATE SET value = excluded.value";
+const DROP_SETTING: &str = "DELETE FROM setting WHERE tenant = $1 AND key = $2";
+const NEXT_POLICY: &str = "UPDATE meta SET policy = policy + 1 WHERE tenant = $1";
+const KEEP_POLICY: &str = "INSERT INTO policy (tenant, version, at, settings) VALUES ($1, $2, $3, $4)";
+const POLICY_AT: &str = "SELECT settings FROM policy WHERE tenant = $1 AND version = $2";
+const NEW_TOKEN: &str =
+    "INSERT INTO token (hash, tenant, id, name, role, scope, device, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const FIND_TOKEN: &str = "SELECT tenant, id, name, role, scope, device, created_at, expires_at, revoked_at FROM token WHERE hash = $1";
+const OWNER: &str = "SELECT d.owner FROM device d JOIN meta m ON m.tenant = d.tenant \
+    WHERE d.tenant = $1 AND d.key = $2 AND d.since <= m.generation AND d.until > m.generation";
+const TOKENS: &str = "SELECT tenant, id, name, role, scope, device, created_at, expires_at, revoked_at FROM token \
+    WHERE tenant = $1 AND role IS NOT NULL AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4";
+const TOKEN_TIME: &str = "SELECT created_at FROM token WHERE id = $1 AND tenant = $2";
+const REVOKE: &str = "UPDATE token SET revoked_at = coalesce(revoked_at, $3) WHERE tenant = $1 AND id = $2";
+const RAISE: &str = "INSERT INTO alarm (tenant, code, raised_at, last_at, detail, count) VALUES ($1, $2, $3, $3, $4, 1) \
+    ON CONFLICT (tenant, code) DO UPDATE SET last_at = $3, detail = $4, cleared_at = NULL, \
+    raised_at = CASE WHEN alarm.cleared_at IS NULL THEN alarm.raised_at ELSE $3 END, \
+    count = CASE WHEN alarm.cleared_at IS NULL THEN alarm.count + 1 ELSE 1 END \
+    RETURNING count";
+const CLEAR: &str = "UPDATE alarm SET cleared_at = $3 WHERE tenant = $1 AND code = $2 AND cleared_at IS NULL";
+const ALARMS: &str = "SELECT code, detail, raised_at, last_at, count, cleared_at FROM alarm WHERE tenant = $1 \
+    ORDER BY cleared_at IS NOT NULL, raised_at DESC, code LIMIT $2";
+const SIZE: &str = "SELECT pg_database_size(current_database())";
+
+#[async_trait]
+impl Ledger for Postgres {
+    async fn ensure_tenant(&self, name: &str, id: Uuid) -> Result<(Tenant, bool)> {
+        let name = name.to_owned();
+        self.write(Lane::Urgent, move |c, now| ensure_tenant(c, &name, id, now)).await
+    }
+
+    async fn settings(&self, tenant: TenantKey) -> Result<(i64, BTreeMap<String, Value>)> {
+        self.read(move |c| Ok((policy_version(c, tenant)?, settings(c, tenant)?))).await
+    }
+
+    async fn put_setting(&self, tenant: TenantKey, key: &str, value: Option<Value>, expected: Option<i64>) -> Result<i64> {
+        let key = key.to_owned();
+        self.edit(tenant, move |c, now| put_setting(c, tenant, &key, value.as_ref(), expected, now)).await
+    }
+
+    async fn settings_at(&self, tenant: TenantKey, version: i64) -> Result<Option<BTreeMap<String, Value>>> {
+        self.read(move |c| {
+            let text: Option<String> = c.prepare_cached(POLICY_AT)?.query_row(params![tenant.0, version], |row| row.get(0)).optional()?;
+            text.map(|text| json(&text, "a policy")).transpose()
+        })
+        .await
+    }
+
+    async fn create_token(&self, tenant: TenantKey, token: NewToken, once: Option<Once>) -> Result<Token> {
+        self.edit(tenant, move |c, now| {
+            once::refuse_repeat(c, tenant, once.as_ref(), now)?;
+            insert_token(c, tenant, &token, now)?;
+            once::keep(c, tenant, once.as_ref(), now)?;
+            find_token(c, &token.hash)?.ok_or(StoreError::NotFound)
+        })
+        .await
+    }
+
+    async fn find_token(&self, hash: [u8; 32]) -> Result<Option<Token>> {
+        self.read(move |c| find_token(c, &hash)).await
+    }
+
+    async fn tokens(&self, tenant: TenantKey, after: Option<Uuid>, limit: u32) -> Result<Vec<Token>> {
+        self.read(move |c| tokens(c, tenant, after, limit)).await
+    }
+
+    async fn revoke_token(&self, tenant: TenantKey, id: Uuid) -> Result<()> {
+        self.write(Lane::Urgent, move |c, now| match c.prepare_cached(REVOKE)?.execute(params![tenant.0, id.as_bytes(), now.0])? {
+            0 => Err(StoreError::NotFound),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    async fn answered(&self, tenant: TenantKey, token: Uuid, key: &str) -> Result<Option<Answer>> {
+        let (key, now) = (key.to_owned(), self.about_now());
+        self.read(move |c| once::find(c, tenant, token, &key, now)).await
+    }
+
+    async fn raise_alarm(&self, tenant: TenantKey, code: &str, detail: &str) -> Result<bool> {
+        let (code, detail) = (code.to_owned(), detail.to_owned());
+        self.write(Lane::Urgent, move |c, now| {
+            let count: i64 = c.prepare_cached(RAISE)?.query_row(params![tenant.0, code, now.0, detail], |row| row.get(0))?;
+            Ok(count == 1)
+        })
+        .await
+    }
+
+    async fn clear_alarm(&self, tenant: TenantKey, code: &str) -> Result<bool> {
+        let code = code.to_owned();
+        self.write(Lane::Urgent, move |c, now| Ok(c.prepare_cached(CLEAR)?.execute(params![tenant.0, code, now.0])? > 0)).await
+    }
+
+    async fn alarms(&self, tenant: TenantKey, limit: u32) -> Result<Vec<Alarm>> {
+        self.read(move |c| {
+            let mut alarms = c.prepare_cached(ALARMS)?;
+            let rows = alarms.query_map(params![tenant.0, limit], alarm)?;
+            Ok(rows)
+        })
+        .await
+    }
+
+    async fn size(&self) -> Result<u64> {
+        let size: i64 = self.read(|c| Ok(c.prepare_cached(SIZE)?.query_row(params![], |row| row.get(0))?)).await?;
+        Ok(size.unsigned_abs())
+    }
+
+    async fn backup(&self, to: PathBuf) -> Result<()> {
+        crate::transfer::backup_open(self, to).await
+    }
+}
+
+fn ensure_tenant(c: &Connection, name: &str, new_id: Uuid, now: Timestamp) -> Result<(Tenant, bool)> {
+    c.prepare_cached(LOCK_TENANTS)?.all(params![])?;
+    let mut find = c.prepare_cached(TENANT)?;
+    let found = find.query_row([name], |row| Ok((row.get::<u32>(0)?, row.get::<Vec<u8>>(1)?, row.get::<String>(2)?))).optional()?;
+    if let Some((key, bytes, name)) = found {
+        return Ok((Tenant { key: TenantKey(key), id: id(&bytes)?, name }, false));
+    }
+    let key: u32 = c.prepare_cached(NEW_TENANT)?.query_row(params![new_id.as_bytes(), name], |row| row.get(0))?;
+    c.prepare_cached(KEEP_POLICY)?.execute(params![key, 1, now.0, "{}"])?;
+    Ok((Tenant { key: TenantKey(key), id: new_id, name: name.to_owned() }, true))
+}
+
+fn policy_version(c: &Connection, tenant: TenantKey) -> Result<i64> {
+    c.prepare_cached(POLICY_VERSION)?.query_row([tenant.0], |row| row.get(0)).optional()?.ok_or(StoreError::NotFound)
+}
+
+fn settings(c: &Connection, tenant: TenantKey) -> Result<BTreeMap<String, Value>> {
+    let mut all = c.prepare_cached(SETTINGS)?;
+    let mut rows = all.query([tenant.0])?;
+    let mut settings = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        settings.insert(row.get(0)?, json(row.get(1)?, "a setting")?);
+    }
+    Ok(settings)
+}
+
+fn put_setting(c: &Connection, tenant: TenantKey, key: &str, value: Option<&Value>, expected: Option<i64>, now: Timestamp) -> Result<i64> {
+    let current = policy_version(c, tenant)?;
+    if expected.is_some_and(|expected| expected != current) {
+        return Err(StoreError::Stale { current });
+    }
+    match value {
+        Some(value) => c.prepare_cached(PUT_SETTING)?.execute(params![tenant.0, key, to_json(value)?])?,
+        None => c.prepare_cached(DROP_SETTING)?.execute(params![tenant.0, key])?,
+    };
+    c.prepare_cached(NEXT_POLICY)?.execute([tenant.0])?;
+    let snapshot = to_json(&settings(c, tenant)?)?;
+    c.prepare_cached(KEEP_POLICY)?.execute(params![tenant.0, current + 1, now.0, snapshot])?;
+    Ok(current + 1)
+}
+
+/// Keeps a token; also a step of an enrolment.
+pub(crate) fn insert_token(c: &Connection, tenant: TenantKey, token: &NewToken, now: Timestamp) -> Result<()> {
+    let (role, scope, device) = match &token.opens {
+        TokenUse::Admin { role, scope } => (Some(role.number()), Some(to_json(scope)?), None),
+        TokenUse::Device(device) => (None, None, Some(device.0)),
+    };
+    c.prepare_cached(NEW_TOKEN)?.execute(params![
+        token.hash,
+        tenant.0,
+        token.id.as_bytes(),
+        token.name,
+        role,
+        scope,
+        device,
+        now.0,
+        token.expires_at.map(|at| at.0)
+    ])?;
+    Ok(())
+}
+
+fn find_token(c: &Connection, hash: &[u8; 32]) -> Result<Option<Token>> {
+    let mut find = c.prepare_cached(FIND_TOKEN)?;
+    let mut rows = find.query([hash])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut token = token(row)?;
+    if let TokenUse::Device(device) = &token.opens {
+        let owner: Option<u32> = c.prepare_cached(OWNER)?.query_row([token.tenant.0, device.0], |row| row.get(0)).optional()?;
+        token.owner = owner.filter(|owner| *owner != 0).map(PersonKey);
+    }
+    Ok(Some(token))
+}
+
+fn tokens(c: &Connection, tenant: TenantKey, after: Option<Uuid>, limit: u32) -> Result<Vec<Token>> {
+    let (time, last) = match after {
+        None => (i64::MAX, Uuid::max()),
+        Some(after) => {
+            let time = c.prepare_cached(TOKEN_TIME)?.query_row(params![after.as_bytes(), tenant.0], |row| row.get(0)).optional()?;
+            (time.ok_or(StoreError::NotFound)?, after)
+        }
+    };
+    let mut list = c.prepare_cached(TOKENS)?;
+    let mut rows = list.query(params![tenant.0, time, last.as_bytes(), limit])?;
+    let mut tokens = Vec::new();
+    while let Some(row) = rows.next()? {
+        tokens.push(token(row)?);
+    }
+    Ok(tokens)
+}
+
+/// A row of the token table; the owner of a device's token is looked up apart.
+fn token(row: &Row) -> Result<Token> {
+    let (role, scope, device): (Option<i64>, Option<String>, Option<u32>) = (row.get(3)?, row.get(4)?, row.get(5)?);
+    let opens = match (role, scope, device) {
+        (Some(role), Some(scope), _) => {
+            TokenUse::Admin { role: word(Role::from_number, role, "role")?, scope: json::<Scope>(&scope, "a scope")? }
+        }
+        (_, _, Some(device)) => TokenUse::Device(DeviceKey(device)),
+        _ => return Err(StoreError::Broken("a token opens nothing".into())),
+    };
+    let time = |at: Option<i64>| at.map(Timestamp);
+    Ok(Token {
+        tenant: TenantKey(row.get(0)?),
+        id: id(&row.get::<Vec<u8>>(1)?)?,
+        name: row.get(2)?,
+        opens,
+        owner: None,
+        created_at: Timestamp(row.get(6)?),
+        expires_at: time(row.get(7)?),
+        revoked_at: time(row.get(8)?),
+    })
+}
+
+fn alarm(row: &Row) -> Sql<Alarm> {
+    Ok(Alarm {
+        code: row.get(0)?,
+        detail: row.get(1)?,
+        raised_at: Timestamp(row.get(2)?),
+        last_at: Timestamp(row.get(3)?),
+        count: row.get(4)?,
+        cleared_at: row.get::<Option<i64>>(5)?.map(Timestamp),
+    })
+}
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    TENANT,
+    NEW_TENANT,
+    POLICY_VERSION,
+    SETTINGS,
+    PUT_SETTING,
+    DROP_SETTING,
+    NEXT_POLICY,
+    KEEP_POLICY,
+    POLICY_AT,
+    NEW_TOKEN,
+    FIND_TOKEN,
+    OWNER,
+    TOKENS,
+    TOKEN_TIME,
+    REVOKE,
+    RAISE,
+    CLEAR,
+    ALARMS,
+    SIZE,
+    LOCK_TENANTS,
+];

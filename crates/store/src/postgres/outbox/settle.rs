@@ -1,0 +1,434 @@
+//! Settlements: what became of rows, under the claim's generation. The segments of a batch are held first, so a claim is
+//! checked once and stands until the batch is committed; writes of a lost one are left out and reported.
+//!
+//! All rows are written by one statement, which counts on each row standing where the caller saw it. Where one does not
+//! (something else ended it meanwhile), the batch is undone and told again row by row against what stands.
+
+use super::counts::Tally;
+use crate::postgres::args::{Texts, params};
+use crate::postgres::link::{Connection, OptionalExtension};
+use crate::sqlite::columns::word;
+use crate::{Attempt, Result, Settle, Settled, Settlement, StoreError};
+use model::event::EventState;
+use model::{ChannelKind, DeliveryId, EventKey, Reason, SegmentKey, State, TenantKey, Timestamp};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+const SEGMENTS: &str = "SELECT key, generation, node IS NOT NULL, tenant, event, channel, first, last, woken FROM segment \
+    WHERE key = ANY ($1) ORDER BY key FOR UPDATE";
+/// The usual case, an accepted first try of a row that was free to go.
+const FIRST_ACCEPTED: &str = "UPDATE delivery SET state = 3, reason = 0, facts = u.facts, due = 0, attempts = 1, at = u.at, policy = u.policy \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS u (event, person, seq, facts, at, policy) \
+    WHERE delivery.event = u.event AND delivery.person = u.person AND delivery.seq = u.seq AND state = 1 AND reason = 0";
+/// Applies only where the row stands as the caller saw it, so that the counts stay right.
+const ROWS: &str = "UPDATE delivery SET state = u.state, reason = u.reason, facts = u.facts, due = u.due, \
+    attempts = greatest(delivery.attempts, u.attempts), at = coalesce(u.at, delivery.at), policy = u.policy \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], \
+    $10::bigint[], $11::bigint[], $12::bigint[]) \
+    AS u (event, person, seq, state, reason, facts, due, attempts, at, policy, was_state, was_reason) \
+    WHERE delivery.event = u.event AND delivery.person = u.person AND delivery.seq = u.seq \
+    AND delivery.state = u.was_state AND delivery.reason = u.was_reason";
+const STANDS: &str = "SELECT d.event, d.person, d.seq, d.state, d.reason \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (event, person, seq) \
+    JOIN delivery d ON d.event = u.event AND d.person = u.person AND d.seq = u.seq ORDER BY d.event, d.person, d.seq FOR UPDATE OF d";
+const ATTEMPTS: &str = "INSERT INTO attempt (event, person, seq, number, at, outcome, code, status) \
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[]) \
+    ON CONFLICT (event, person, seq, number) DO UPDATE SET at = excluded.at, outcome = excluded.outcome, code = excluded.code, \
+    status = excluded.status";
+const RETIRE: &str = "UPDATE registration SET state = 2, retired_code = u.code, version = registration.version + 1 \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[]) AS u (tenant, key, version, code, since) \
+    WHERE registration.tenant = u.tenant AND registration.key = u.key AND registration.version = u.version AND state = 1 \
+    AND registered_at <= u.since";
+const LOG_PUSHES: &str = "INSERT INTO push_log (tenant, person, at, event, seq) \
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) ON CONFLICT DO NOTHING";
+const EARLIEST: &str = "SELECT u.key, (SELECT min(due) FROM delivery d WHERE d.event = u.event AND d.person BETWEEN u.first AND u.last \
+    AND d.channel = u.channel AND d.state IN (1, 2)) \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS u (key, event, first, last, channel)";
+const WAIT: &str = "UPDATE segment SET node = NULL, due = u.due, woken = u.woken \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (key, due, woken) WHERE segment.key = u.key";
+const GONE: &str = "DELETE FROM segment WHERE key = ANY ($1)";
+/// Held before anybody asks whether a segment of an event is left: of two that let the last two go, the second sees it,
+/// and so does a settlement that meets the last page of a plan. The event's own row would be held by every page.
+pub(super) const HOLD_END: &str = "SELECT pg_advisory_xact_lock(key) FROM (SELECT key FROM unnest($1::bigint[]) AS u (key) ORDER BY key) k";
+const EVENTS: &str = "SELECT e.key, e.state FROM event e WHERE e.key = ANY ($1) AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.event = e.key) \
+    ORDER BY e.key";
+const DONE: &str = "UPDATE event SET state = 4, done_at = $2 WHERE key = $1 AND state = 3";
+const HOLDING: &str = "SELECT key, last, node IS NOT NULL, first FROM segment WHERE event = $1 AND channel = $2 AND first <= $3 \
+    ORDER BY first DESC LIMIT 1 FOR UPDATE";
+const HURRY: &str = "UPDATE segment SET due = least(due, $2) WHERE key = $1";
+
+/// A segment as a batch finds it.
+#[derive(Clone, Copy)]
+struct Held {
+    tenant: TenantKey,
+    event: EventKey,
+    channel: u8,
+    first: u32,
+    last: u32,
+    generation: i64,
+    woken: i64,
+    claimed: bool,
+}
+
+/// A claim that ends with the batch.
+struct Release {
+    segment: SegmentKey,
+    held: Held,
+    not_before: Timestamp,
+}
+
+/// Writes a batch.
+pub(super) fn settle(c: &Connection, now: Timestamp, batch: &[Settle]) -> Result<Settled> {
+    c.batch("SAVEPOINT fast")?;
+    match write(c, now, batch, false) {
+        Ok(Some(settled)) => Ok(settled),
+        Ok(None) => {
+            c.batch("ROLLBACK TO fast")?;
+            write(c, now, batch, true)?.ok_or_else(|| StoreError::Broken("a row of a held segment moved under its hold".into()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes it; `None` when a row does not stand where it was seen and `careful` did not look first.
+fn write(c: &Connection, now: Timestamp, batch: &[Settle], careful: bool) -> Result<Option<Settled>> {
+    let segments = segments(c, batch)?;
+    let mut settled = Settled::default();
+    let mut over: HashSet<(SegmentKey, i64)> = HashSet::new();
+    let mut rows = Rows::new(batch.len(), now, careful);
+    let mut releases: Vec<Release> = Vec::new();
+    for entry in batch {
+        let claim = match entry {
+            Settle::Row(row) => (row.segment, row.generation),
+            Settle::Release { segment, generation, .. } => (*segment, *generation),
+        };
+        let held = segments.get(&claim.0).filter(|held| held.claimed && held.generation == claim.1 && !over.contains(&claim));
+        let Some(held) = held else {
+            if !settled.lost.contains(&claim.0) {
+                settled.lost.push(claim.0);
+            }
+            continue;
+        };
+        match entry {
+            Settle::Row(row) => {
+                if !rows.take(c, held.tenant, row)? {
+                    return Ok(None);
+                }
+            }
+            Settle::Release { segment, not_before, .. } => {
+                releases.push(Release { segment: *segment, held: *held, not_before: *not_before });
+                over.insert(claim);
+            }
+        }
+    }
+    if !rows.write(c)? {
+        return Ok(None);
+    }
+    // What this batch wrote decides what its segments wait for.
+    release(c, now, &releases, &mut settled)?;
+    rows.tally.write(c)?;
+    Ok(Some(settled))
+}
+
+/// The segments of a batch, held until it is committed.
+fn segments(c: &Connection, batch: &[Settle]) -> Result<HashMap<SegmentKey, Held>> {
+    let keys: BTreeSet<i64> = batch
+        .iter()
+        .map(|entry| match entry {
+            Settle::Row(row) => row.segment.0,
+            Settle::Release { segment, .. } => segment.0,
+        })
+        .collect();
+    let keys: Vec<i64> = keys.into_iter().collect();
+    let mut held = HashMap::with_capacity(keys.len());
+    for row in c.prepare_cached(SEGMENTS)?.all(params![keys])? {
+        let one = Held {
+            generation: row.get(1)?,
+            claimed: row.get(2)?,
+            tenant: TenantKey(row.get(3)?),
+            event: EventKey(row.get(4)?),
+            channel: row.get(5)?,
+            first: row.get(6)?,
+            last: row.get(7)?,
+            woken: row.get(8)?,
+        };
+        held.insert(SegmentKey(row.get(0)?), one);
+    }
+    Ok(held)
+}
+
+/// What is written about rows, gathered column by column.
+struct Rows<'b> {
+    now: Timestamp,
+    careful: bool,
+    met: HashSet<DeliveryId>,
+    accepted: [Vec<i64>; 6],
+    others: [Vec<i64>; 12],
+    times: Vec<Option<i64>>,
+    waiting: Vec<(TenantKey, &'b Settlement)>,
+    tally: Tally,
+}
+
+impl<'b> Rows<'b> {
+    fn new(rows: usize, now: Timestamp, careful: bool) -> Rows<'b> {
+        Rows {
+            now,
+            careful,
+            met: HashSet::with_capacity(rows),
+            accepted: std::array::from_fn(|_| Vec::new()),
+            others: std::array::from_fn(|_| Vec::new()),
+            times: Vec::new(),
+            waiting: Vec::with_capacity(rows),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes a row up; one that was met before is written first, so that both count.
+    fn take(&mut self, c: &Connection, tenant: TenantKey, row: &'b Settlement) -> Result<bool> {
+        if !self.met.insert(row.id) {
+            if !self.write(c)? {
+                return Ok(false);
+            }
+            self.met.insert(row.id);
+        }
+        self.waiting.push((tenant, row));
+        Ok(true)
+    }
+
+    /// Writes what was taken up; answers whether every row stood where it was seen.
+    fn write(&mut self, c: &Connection) -> Result<bool> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.met.clear();
+        if waiting.is_empty() {
+            return Ok(true);
+        }
+        let stands = if self.careful { Some(stands(c, &waiting)?) } else { None };
+        for (_, row) in &waiting {
+            let Some(was) = stand_of(row, stands.as_ref()) else { continue };
+            self.gather(row, was);
+            self.tally.moved(row.id.event, row.channel, was, row.now);
+        }
+        if !self.flush(c)? {
+            return Ok(false);
+        }
+        attempts(c, &waiting)?;
+        retire(c, &waiting)?;
+        log_pushes(c, &waiting, self.now)?;
+        Ok(true)
+    }
+
+    fn gather(&mut self, row: &Settlement, was: (State, Reason)) {
+        let id = row.id;
+        let attempt = row.attempt.as_ref();
+        let usual = was == (State::Scheduled, Reason::None) && row.now == (State::Accepted, Reason::None);
+        if let Some(attempt) = attempt.filter(|attempt| usual && attempt.number == 1) {
+            let values = [id.event.0, id.person.into(), id.seq.into(), row.facts.0.into(), attempt.at.0, row.policy_version];
+            self.accepted.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+            return;
+        }
+        let values = [
+            id.event.0,
+            id.person.into(),
+            id.seq.into(),
+            row.now.0.number().into(),
+            row.now.1.number().into(),
+            row.facts.0.into(),
+            if row.now.0.is_final() { 0 } else { row.due.0 },
+            attempt.map_or(0, |attempt| attempt.number.into()),
+            0,
+            row.policy_version,
+            was.0.number().into(),
+            was.1.number().into(),
+        ];
+        self.others.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+        self.times.push(attempt.map(|attempt| attempt.at.0));
+    }
+
+    fn flush(&mut self, c: &Connection) -> Result<bool> {
+        let accepted = std::mem::take(&mut self.accepted);
+        if !accepted[0].is_empty() {
+            let [event, person, seq, facts, at, policy] = &accepted;
+            let written = c.prepare_cached(FIRST_ACCEPTED)?.execute(params![event, person, seq, facts, at, policy])?;
+            if written != event.len() {
+                return Ok(false);
+            }
+        }
+        let (others, times) = (std::mem::take(&mut self.others), std::mem::take(&mut self.times));
+        if !others[0].is_empty() {
+            let [event, person, seq, state, reason, facts, due, tries, _, policy, was_state, was_reason] = &others;
+            let values = params![event, person, seq, state, reason, facts, due, tries, times, policy, was_state, was_reason];
+            if c.prepare_cached(ROWS)?.execute(values)? != event.len() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+type Stands = HashMap<DeliveryId, (State, Reason)>;
+
+/// Where rows stand, held.
+fn stands(c: &Connection, rows: &[(TenantKey, &Settlement)]) -> Result<Stands> {
+    let column = |of: fn(&DeliveryId) -> i64| rows.iter().map(|(_, row)| of(&row.id)).collect::<Vec<i64>>();
+    let ids = params![column(|id| id.event.0), column(|id| id.person.into()), column(|id| id.seq.into())];
+    let mut stands = HashMap::with_capacity(rows.len());
+    for row in c.prepare_cached(STANDS)?.all(ids)? {
+        let id = super::plan::id_of(EventKey(row.get(0)?), row.get(1)?, row.get(2)?);
+        stands.insert(id, (word(State::from_number, row.get(3)?, "state")?, word(Reason::from_number, row.get(4)?, "reason")?));
+    }
+    Ok(stands)
+}
+
+/// From where a row moves; `None` when it stays. A row that something else ended meanwhile (a receipt, a leaver) stays as
+/// it is, unless the provider took the message: what was sent was sent.
+fn stand_of(row: &Settlement, stands: Option<&Stands>) -> Option<(State, Reason)> {
+    let Some(stands) = stands else { return Some(row.was) };
+    let was = *stands.get(&row.id)?;
+    let stays = was != row.was && was.0.is_final() && (row.now.0 != State::Accepted || was.0 == State::Accepted);
+    (!stays).then_some(was)
+}
+
+/// Keeps every try but an accepted first one, whose time stands in the delivery.
+fn attempts(c: &Connection, rows: &[(TenantKey, &Settlement)]) -> Result<()> {
+    let kept: Vec<(&Settlement, &Attempt)> = rows
+        .iter()
+        .filter_map(|(_, row)| row.attempt.as_ref().map(|attempt| (*row, attempt)))
+        .filter(|(row, attempt)| !(attempt.number == 1 && row.now.0 == State::Accepted))
+        .collect();
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&(&Settlement, &Attempt)) -> i64| kept.iter().map(of).collect::<Vec<i64>>();
+    // PostgreSQL keeps no NUL in a text.
+    let outcomes: Vec<String> = kept.iter().map(|(_, attempt)| attempt.outcome.replace('\0', "")).collect();
+    let codes: Vec<String> = kept.iter().map(|(_, attempt)| attempt.code.replace('\0', "")).collect();
+    c.prepare_cached(ATTEMPTS)?.execute(params![
+        column(|(row, _)| row.id.event.0),
+        column(|(row, _)| row.id.person.into()),
+        column(|(row, _)| row.id.seq.into()),
+        column(|(_, attempt)| attempt.number.into()),
+        column(|(_, attempt)| attempt.at.0),
+        Texts(&outcomes),
+        Texts(&codes),
+        column(|(_, attempt)| attempt.status.into())
+    ])?;
+    Ok(())
+}
+
+/// Retires registrations, unless they changed since they were sent to, or were made after they were gone.
+fn retire(c: &Connection, rows: &[(TenantKey, &Settlement)]) -> Result<()> {
+    let gone: Vec<_> = rows.iter().filter_map(|(tenant, row)| row.retire.as_ref().map(|gone| (*tenant, gone))).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let codes: Vec<String> = gone.iter().map(|(_, gone)| gone.code.replace('\0', "")).collect();
+    c.prepare_cached(RETIRE)?.execute(params![
+        gone.iter().map(|(tenant, _)| tenant.0.into()).collect::<Vec<i64>>(),
+        gone.iter().map(|(_, gone)| gone.registration.0.into()).collect::<Vec<i64>>(),
+        gone.iter().map(|(_, gone)| gone.version).collect::<Vec<i64>>(),
+        Texts(&codes),
+        gone.iter().map(|(_, gone)| gone.gone_since.unwrap_or(Timestamp::NEVER).0).collect::<Vec<i64>>()
+    ])?;
+    Ok(())
+}
+
+fn log_pushes(c: &Connection, rows: &[(TenantKey, &Settlement)], now: Timestamp) -> Result<()> {
+    let pushes: Vec<_> = rows.iter().filter(|(_, row)| row.log_push && row.now.0 == State::Accepted).collect();
+    if pushes.is_empty() {
+        return Ok(());
+    }
+    let at = |row: &Settlement| row.attempt.as_ref().map_or(now, |attempt| attempt.at).0;
+    c.prepare_cached(LOG_PUSHES)?.execute(params![
+        pushes.iter().map(|(tenant, _)| tenant.0.into()).collect::<Vec<i64>>(),
+        pushes.iter().map(|(_, row)| row.id.person.into()).collect::<Vec<i64>>(),
+        pushes.iter().map(|(_, row)| at(row)).collect::<Vec<i64>>(),
+        pushes.iter().map(|(_, row)| row.id.event.0).collect::<Vec<i64>>(),
+        pushes.iter().map(|(_, row)| row.id.seq.into()).collect::<Vec<i64>>()
+    ])?;
+    Ok(())
+}
+
+/// Lets segments wait for their earliest rows, or removes them. A wake that came while one was claimed makes it due at
+/// once.
+fn release(c: &Connection, now: Timestamp, releases: &[Release], settled: &mut Settled) -> Result<()> {
+    if releases.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&Release) -> i64| releases.iter().map(of).collect::<Vec<i64>>();
+    let spans = params![
+        column(|one| one.segment.0),
+        column(|one| one.held.event.0),
+        column(|one| one.held.first.into()),
+        column(|one| one.held.last.into()),
+        column(|one| one.held.channel.into())
+    ];
+    let earliest = c.prepare_cached(EARLIEST)?.query_map(spans, |row| Ok((SegmentKey(row.get(0)?), row.get::<Option<i64>>(1)?)))?;
+    let earliest: HashMap<SegmentKey, Option<i64>> = earliest.into_iter().collect();
+    let (mut waits, mut gone, mut events) = ([const { Vec::new() }; 3], Vec::new(), BTreeSet::new());
+    for Release { segment, held, not_before } in releases {
+        let Some(due) = earliest.get(segment).copied().flatten() else {
+            gone.push(segment.0);
+            events.insert(held.event.0);
+            continue;
+        };
+        let woken = if held.woken > held.generation { held.woken } else { 0 };
+        let due = if woken > 0 { now } else { Timestamp(due).max(*not_before) };
+        settled.next_due = Some(settled.next_due.map_or(due, |next| next.min(due)));
+        waits.iter_mut().zip([segment.0, due.0, woken]).for_each(|(column, value)| column.push(value));
+    }
+    if !waits[0].is_empty() {
+        c.prepare_cached(WAIT)?.execute(params![waits[0], waits[1], waits[2]])?;
+    }
+    if !gone.is_empty() {
+        c.prepare_cached(GONE)?.execute(params![gone])?;
+        settled.done.extend(finish(c, now, &events.into_iter().collect::<Vec<_>>())?);
+    }
+    Ok(())
+}
+
+/// After segments are gone: which events are over with them.
+fn finish(c: &Connection, now: Timestamp, events: &[i64]) -> Result<Vec<EventKey>> {
+    c.prepare_cached(HOLD_END)?.all(params![events])?;
+    let mut over = Vec::new();
+    for row in c.prepare_cached(EVENTS)?.all(params![events])? {
+        let (key, state): (i64, u8) = (row.get(0)?, row.get(1)?);
+        if state == EventState::Sending.number() {
+            c.prepare_cached(DONE)?.execute([key, now.0])?;
+            over.push(EventKey(key));
+        } else if state == EventState::Cancelled.number() {
+            over.push(EventKey(key));
+        }
+    }
+    Ok(over)
+}
+
+/// After a row of a person was ended or hurried outside a claim: the waiting segment that holds it is looked at anew; a
+/// claimed one is when its claim ends.
+pub(super) fn look_again(c: &Connection, now: Timestamp, event: EventKey, channel: ChannelKind, person: u32) -> Result<()> {
+    let mut holding = c.prepare_cached(HOLDING)?;
+    let found = holding.query_row(params![event.0, channel.number(), person], |row| {
+        Ok((row.get::<i64>(0)?, row.get::<u32>(1)?, row.get::<bool>(2)?, row.get::<u32>(3)?))
+    });
+    let Some((key, last, claimed, first)) = found.optional()? else { return Ok(()) };
+    if last < person || claimed {
+        return Ok(());
+    }
+    let one = |value: i64| vec![value];
+    let span = params![one(key), one(event.0), one(first.into()), one(last.into()), one(channel.number().into())];
+    let earliest: Option<i64> = c.prepare_cached(EARLIEST)?.query_row(span, |row| row.get(1))?;
+    match earliest {
+        Some(due) if due <= now.0 => {
+            c.prepare_cached(HURRY)?.execute([key, now.0])?;
+        }
+        // It keeps the time that it had: a release may have set it later than its rows (pacing).
+        Some(_) => {}
+        None => {
+            c.prepare_cached(GONE)?.execute(params![one(key)])?;
+            finish(c, now, &[event.0])?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] =
+    &[SEGMENTS, FIRST_ACCEPTED, ROWS, STANDS, ATTEMPTS, RETIRE, LOG_PUSHES, EARLIEST, WAIT, GONE, HOLD_END, EVENTS, DONE, HOLDING, HURRY];

@@ -1,0 +1,319 @@
+//! One connection of the fake, in one task: requests are taken, checked and answered without a task of their own, so
+//! that the fake is faster than what it measures.
+
+use super::rules::{self, Answer, Seen};
+use super::{Arrival, State};
+use crate::script::{Mode, Script};
+use bytes::{Bytes, BytesMut};
+use h2::server::{self, SendResponse};
+use h2::{Reason, RecvStream};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
+
+/// Most bytes of a request that are kept; above 4 KiB it is refused anyway.
+const MOST_BODY_BYTES: usize = 64 << 10;
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Serves one connection until it closes.
+pub(super) async fn connection(state: Arc<State>, acceptor: TlsAcceptor, stream: TcpStream) {
+    state.counters.connections.fetch_add(1, Ordering::Relaxed);
+    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        serve(state, stream).await;
+    }
+}
+
+/// What becomes of a connection after a look at it.
+enum Next {
+    /// It goes on.
+    On,
+    /// It ends without a farewell.
+    Cut,
+}
+
+struct Serving {
+    state: Arc<State>,
+    follow: watch::Receiver<Arc<Script<Answer>>>,
+    script: Arc<Script<Answer>>,
+    follow_checks: watch::Receiver<Arc<super::Checks>>,
+    checks: Arc<super::Checks>,
+    seen: Seen,
+    /// Requests whose body is not whole yet.
+    partial: Vec<Partial>,
+    /// Answers that wait for their time; each mode makes due times in order.
+    held: VecDeque<(Instant, Pending)>,
+    timer: Pin<Box<Sleep>>,
+    /// Answers that never come. Dropping one would reset its stream.
+    stalled: Vec<SendResponse<Bytes>>,
+    taken: u64,
+    leaving: Option<bool>,
+}
+
+struct Partial {
+    head: Parts,
+    body: RecvStream,
+    kept: BytesMut,
+    respond: SendResponse<Bytes>,
+}
+
+struct Pending {
+    answer: Answer,
+    location: String,
+    ttl: Option<HeaderValue>,
+    respond: SendResponse<Bytes>,
+}
+
+async fn serve<T: AsyncRead + AsyncWrite + Unpin>(state: Arc<State>, io: T) {
+    let mut builder = server::Builder::new();
+    builder
+        .max_concurrent_streams(state.streams)
+        .initial_window_size(1 << 20)
+        .initial_connection_window_size(16 << 20)
+        .max_pending_accept_reset_streams(10_000)
+        .max_concurrent_reset_streams(10_000);
+    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE, builder.handshake::<_, Bytes>(io)).await else { return };
+    let follow = state.script.follow();
+    let follow_checks = state.checks.subscribe();
+    let (script, checks) = (state.script.now(), follow_checks.borrow().clone());
+    let mut serving = Serving {
+        state,
+        follow,
+        script,
+        follow_checks,
+        checks,
+        seen: Seen::default(),
+        partial: Vec::new(),
+        held: VecDeque::new(),
+        timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        stalled: Vec::new(),
+        taken: 0,
+        leaving: None,
+    };
+    poll_fn(|cx| serving.poll(&mut connection, cx)).await;
+}
+
+impl Serving {
+    fn poll<T: AsyncRead + AsyncWrite + Unpin>(&mut self, connection: &mut server::Connection<T, Bytes>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    if matches!(self.take(request, respond, cx), Next::Cut) {
+                        return Poll::Ready(());
+                    }
+                }
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Pending => {
+                    let moved = self.poll_partial(cx) | self.poll_held(cx);
+                    match self.leaving.take() {
+                        Some(true) => connection.abrupt_shutdown(Reason::NO_ERROR),
+                        Some(false) => connection.graceful_shutdown(),
+                        None if moved => {}
+                        None => return Poll::Pending,
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>, cx: &mut Context<'_>) -> Next {
+        if self.follow.has_changed().unwrap_or(false) {
+            self.script = self.follow.borrow_and_update().clone();
+        }
+        if self.script.mode == Mode::Reset {
+            return Next::Cut;
+        }
+        let (head, body) = request.into_parts();
+        let mut partial = Partial { head, body, kept: BytesMut::new(), respond };
+        match partial.poll(cx) {
+            Poll::Ready(Some(payload)) => self.decide(partial, &payload),
+            Poll::Ready(None) => {}
+            Poll::Pending => self.partial.push(partial),
+        }
+        Next::On
+    }
+
+    fn poll_partial(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        let mut at = 0;
+        while at < self.partial.len() {
+            match self.partial[at].poll(cx) {
+                Poll::Pending => at += 1,
+                Poll::Ready(payload) => {
+                    let partial = self.partial.swap_remove(at);
+                    if let Some(payload) = payload {
+                        self.decide(partial, &payload);
+                    }
+                    moved = true;
+                }
+            }
+        }
+        moved
+    }
+
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while let Some((due, _)) = self.held.front() {
+            let due = *due;
+            if due > Instant::now() {
+                self.timer.as_mut().reset(due.into());
+                if self.timer.as_mut().poll(cx).is_pending() {
+                    break;
+                }
+            }
+            if let Some((_, pending)) = self.held.pop_front() {
+                pending.send();
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    /// Counts and logs a whole request, and answers it now, later or never.
+    fn decide(&mut self, partial: Partial, body: &Bytes) {
+        let state = self.state.clone();
+        let (counters, now) = (&state.counters, crate::unix_micros());
+        counters.requests.fetch_add(1, Ordering::Relaxed);
+        counters.last_micros.store(now, Ordering::Relaxed);
+        if counters.first_micros.load(Ordering::Relaxed) == 0 {
+            counters.first_micros.store(now, Ordering::Relaxed);
+        }
+        self.taken += 1;
+        let (answer, plain) = self.answer(&partial.head, body, now);
+        let stall = self.script.mode == Mode::Stall;
+        let subscription = rules::subscription_of(&partial.head).unwrap_or("");
+        if answer.status == 201 && !stall {
+            counters.accepted.fetch_add(1, Ordering::Relaxed);
+            state.tally.lock().count(subscription);
+        } else if !stall {
+            counters.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        let arrival = || Arrival {
+            at_micros: now,
+            subscription: subscription.to_owned(),
+            headers: headers_of(&partial.head),
+            bytes: body.len(),
+            body: body.clone(),
+            payload: String::from_utf8_lossy(plain.as_deref().unwrap_or_default()).into_owned(),
+            status: if stall { 0 } else { answer.status },
+            reason: answer.reason.clone(),
+        };
+        state.recent.keep(arrival);
+        if let Some(forward) = state.forward.as_ref().filter(|_| answer.status == 201 && !stall) {
+            // Whoever listened may have gone; the answer is the same.
+            let _ = forward.send(arrival());
+        }
+        if stall {
+            self.stalled.push(partial.respond);
+            return;
+        }
+        if let Mode::Goaway { after, abrupt } = self.script.mode
+            && self.taken == after
+        {
+            self.leaving = Some(abrupt);
+        }
+        let location = format!("{}/m/{subscription}-{}", state.origin, self.taken);
+        let ttl = partial.head.headers.get("ttl").cloned();
+        let pending = Pending { answer, location, ttl, respond: partial.respond };
+        match self.due() {
+            Some(due) => self.held.push_back((due, pending)),
+            None => pending.send(),
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match self.script.mode {
+            Mode::Slow { .. } => Some(Instant::now() + self.script.mode.latency()),
+            Mode::Rate { per_second } => Some(self.state.pace.turn(per_second, Instant::now())),
+            Mode::Goaway { abrupt: true, .. } => Some(Instant::now() + Duration::from_secs(60)),
+            Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Goaway { .. } => None,
+            Mode::Reset | Mode::Stall | Mode::Closed => None,
+        }
+    }
+
+    /// The answer, and what the browser reads when the request is taken.
+    fn answer(&mut self, head: &Parts, body: &[u8], now_micros: u64) -> (Answer, Option<Vec<u8>>) {
+        if let Some(answer) = rules::subscription_of(head).and_then(|id| self.script.answers.get(id)) {
+            return (answer.clone(), None);
+        }
+        match &self.script.mode {
+            Mode::Refuse { status, reason, retry_after_seconds } => {
+                return (Answer { retry_after_seconds: *retry_after_seconds, ..Answer::refused(*status, 0, reason) }, None);
+            }
+            Mode::Limit { per_second, retry_after_seconds } if !self.state.pace.fits(*per_second, Instant::now()) => {
+                let answer = Answer::refused(429, 201, "Too many requests");
+                return (Answer { retry_after_seconds: *retry_after_seconds, ..answer }, None);
+            }
+            Mode::Limit { .. } | Mode::Ok | Mode::Slow { .. } | Mode::Rate { .. } => {}
+            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Closed => {}
+        }
+        if self.follow_checks.has_changed().unwrap_or(false) {
+            self.checks = self.follow_checks.borrow_and_update().clone();
+            self.seen = Seen::default();
+        }
+        let shift = self.state.clock_shift_seconds.load(Ordering::Relaxed);
+        let now = i64::try_from(now_micros / 1_000_000).unwrap_or(0) + shift;
+        match rules::examine(head, body, &self.checks, &mut self.seen, now) {
+            Ok(plain) => (Answer::accepted(), plain),
+            Err(answer) => (answer, None),
+        }
+    }
+}
+
+impl Partial {
+    /// Reads what came; the whole payload when it has ended, `None` when the stream broke or is beyond any limit.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match self.body.poll_data(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Some(self.kept.split().freeze())),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(None),
+                Poll::Ready(Some(Ok(data))) => {
+                    let _ = self.body.flow_control().release_capacity(data.len());
+                    if self.kept.is_empty() && self.body.is_end_stream() {
+                        return Poll::Ready(Some(data));
+                    }
+                    if self.kept.len() + data.len() > MOST_BODY_BYTES {
+                        return Poll::Ready(None);
+                    }
+                    self.kept.extend_from_slice(&data);
+                }
+            }
+        }
+    }
+}
+
+impl Pending {
+    fn send(mut self) {
+        let mut response = Response::new(());
+        *response.status_mut() = http::StatusCode::from_u16(self.answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.answer.retry_after_seconds {
+            headers.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.answer.status == 201 {
+            headers.extend(self.ttl.take().map(|ttl| (HeaderName::from_static("ttl"), ttl)));
+            headers.extend(HeaderValue::try_from(self.location).map(|location| (http::header::LOCATION, location)));
+            let _ = self.respond.send_response(response, true);
+            return;
+        }
+        if let Ok(mut stream) = self.respond.send_response(response, false) {
+            let _ = stream.send_data(Bytes::from(self.answer.body()), true);
+        }
+    }
+}
+
+fn headers_of(head: &Parts) -> std::collections::HashMap<String, String> {
+    head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+}
