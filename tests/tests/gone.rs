@@ -79,3 +79,27 @@ async fn a_token_that_is_registered_anew_while_the_answer_travels_is_not_retired
     tell(&stage, "ada").await;
     eventually("the push to the new token", Duration::from_secs(10), async || when(stage.apple.reached(&token_of("second")) == 1)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_most_answers_say_gone_they_are_not_believed_and_an_alarm_says_so() {
+    const PEOPLE: u64 = 300;
+    let stage = Stage::open().await;
+    Org::new().crowd("staff", PEOPLE as usize).import(&stage.api).await;
+    (0..PEOPLE).for_each(|n| stage.apple.answer(&token_of(&format!("staff-{n}-phone")), Some(Answer::refused(410, "Unregistered"))));
+    let first = stage.api.tell("staff", "To everybody").await;
+    assert_eq!(stage.api.done(&first).await["counts"]["gone"], PEOPLE, "each delivery ends with the provider's word");
+    let alarms = stage.api.alarms().await;
+    assert!(alarms.iter().any(|alarm| alarm["code"] == "apns_suspicious_gone"), "{alarms:?}");
+    // The wrong environment was mended: nobody has to register again but the few that were believed.
+    (0..PEOPLE).for_each(|n| stage.apple.answer(&token_of(&format!("staff-{n}-phone")), None));
+    let second = stage.api.tell("staff", "Once more").await;
+    stage.api.done(&second).await;
+    let report = stage.api.get(&format!("notifications/{second}/report")).await;
+    let (kept, retired) = (&report["byChannel"]["apns"]["accepted"], report["byReason"]["registration_retired"].as_u64().unwrap_or(0));
+    assert!(retired <= 20, "{retired} registrations were retired: {report}");
+    assert_eq!(kept.as_u64(), Some(PEOPLE - retired), "{report}");
+    eventually("the end of the alarm", SOON, async || {
+        when(!stage.api.alarms().await.iter().any(|alarm| alarm["code"] == "apns_suspicious_gone"))
+    })
+    .await;
+}

@@ -96,6 +96,9 @@ impl Row {
     }
 }
 
+/// A statement with its values.
+pub(crate) type Ask<'a> = (&'static str, Vec<Arg<'a>>);
+
 /// A connection.
 pub(crate) struct Connection {
     client: Client,
@@ -107,6 +110,7 @@ pub(crate) struct Connection {
     conflict: Flag<bool>,
     begun: Flag<u64>,
     planned: Flag<Instant>,
+    deferred: RefCell<Vec<Ask<'static>>>,
 }
 
 impl Connection {
@@ -122,6 +126,7 @@ impl Connection {
             conflict: Flag::new(false),
             begun: Flag::new(0),
             planned: Flag::new(Instant::now()),
+            deferred: RefCell::default(),
         }
     }
 
@@ -183,7 +188,7 @@ impl Connection {
     }
 
     /// Begins a transaction and runs statements in it, in one round.
-    pub fn begin(&self, begin: &'static str, first: &[(&'static str, Vec<Arg<'_>>)]) -> Sql<Vec<Vec<Row>>> {
+    pub fn begin(&self, begin: &'static str, first: &[Ask<'_>]) -> Sql<Vec<Vec<Row>>> {
         self.plan_anew_when_due()?;
         let prepared = first.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
         let values: Vec<Vec<&(dyn ToSql + Sync)>> = first.iter().map(|(_, args)| borrowed(args)).collect();
@@ -196,8 +201,36 @@ impl Connection {
         })
     }
 
+    /// Lets a statement, of which only the effect counts, go out with the end of the transaction: it saves a round.
+    pub fn at_the_end(&self, sql: &'static str, args: Vec<Arg<'static>>) {
+        self.deferred.borrow_mut().push((sql, args));
+    }
+
+    /// Ends a transaction. What was kept for its end goes out with it; where that fails nothing is committed: PostgreSQL
+    /// rolls back a transaction in which a statement failed, whatever it is told.
+    pub fn commit(&self) -> Sql<()> {
+        let deferred = self.deferred.take();
+        if deferred.is_empty() {
+            return self.batch("COMMIT");
+        }
+        let prepared = deferred.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> = deferred.iter().map(|(_, args)| borrowed(args)).collect();
+        self.wait(async {
+            let last = join_all(prepared.iter().zip(&values).map(|(statement, values)| self.client.execute(statement, values)));
+            let (last, ended) = futures_util::future::join(last, self.client.batch_execute("COMMIT")).await;
+            last.into_iter().collect::<Result<Vec<_>, _>>()?;
+            ended
+        })
+    }
+
+    /// Undoes a transaction.
+    pub fn roll_back(&self) -> Sql<()> {
+        self.deferred.borrow_mut().clear();
+        self.batch("ROLLBACK")
+    }
+
     /// Runs several statements in one round.
-    pub fn round(&self, all: &[(&'static str, Vec<Arg<'_>>)]) -> Sql<Vec<Vec<Row>>> {
+    pub fn round(&self, all: &[Ask<'_>]) -> Sql<Vec<Vec<Row>>> {
         let prepared = all.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
         let values: Vec<Vec<&(dyn ToSql + Sync)>> = all.iter().map(|(_, args)| borrowed(args)).collect();
         self.wait(async {

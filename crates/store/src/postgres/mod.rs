@@ -244,10 +244,10 @@ fn once_through<T>(
             now.and_then(|now| job(c, now))
         }
     };
-    let answer = answer.and_then(|value| c.batch("COMMIT").map(|()| value).map_err(StoreError::from));
+    let answer = answer.and_then(|value| c.commit().map(|()| value).map_err(StoreError::from));
     if answer.is_err() && c.is_sound() {
         // Where even this fails the connection is not used again.
-        let _ = c.batch("ROLLBACK");
+        let _ = c.roll_back();
     }
     answer
 }

@@ -1,6 +1,6 @@
 //! Running totals of an event's deliveries by channel, state and reason: gathered over a batch, written once.
 
-use crate::postgres::args::params;
+use crate::postgres::args::Arg;
 use crate::postgres::link::{Connection, OptionalExtension};
 use crate::sqlite::columns::{unsigned, word};
 use crate::{Count, Counts, PlannedRow, Result};
@@ -65,23 +65,24 @@ impl Tally {
         }
     }
 
-    /// Writes what was gathered.
-    pub fn write(self, c: &Connection) -> Result<()> {
+    /// Writes what was gathered, with the end of the transaction: the counts of an event are met by everybody who works on
+    /// it, and so are held shortest.
+    pub fn write(self, c: &Connection) {
         let moved: Vec<_> = self.changes.into_iter().filter(|(_, change)| change.rows != 0 || change.planned != 0).collect();
         if moved.is_empty() {
-            return Ok(());
+            return;
         }
-        let column = |of: fn(&(Of, Change)) -> i64| moved.iter().map(of).collect::<Vec<i64>>();
-        c.prepare_cached(ADD)?.execute(params![
+        let column = |of: fn(&(Of, Change)) -> i64| Arg::Ints(moved.iter().map(of).collect::<Vec<i64>>().into());
+        let values = vec![
             column(|((event, ..), _)| event.0),
             column(|((_, channel, ..), _)| channel.number().into()),
             column(|((_, _, state, _), _)| state.number().into()),
             column(|((.., reason), _)| reason.number().into()),
             column(|(_, change)| change.rows),
             column(|(_, change)| change.planned),
-            column(|(_, change)| change.people)
-        ])?;
-        Ok(())
+            column(|(_, change)| change.people),
+        ];
+        c.at_the_end(ADD, values);
     }
 }
 

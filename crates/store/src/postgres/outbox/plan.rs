@@ -4,7 +4,7 @@
 
 use super::counts::Tally;
 use super::{inbox, settle};
-use crate::postgres::args::params;
+use crate::postgres::args::{Arg, params};
 use crate::postgres::link::{Connection, OptionalExtension};
 use crate::postgres::{Span, copy};
 use crate::sqlite::columns::unsigned;
@@ -67,16 +67,18 @@ pub(super) fn plan_of(c: &Connection, now: Timestamp, event: EventKey, page: &Pa
         (true, true) => EventState::Sending,
         (true, false) => EventState::Done,
     };
-    c.prepare_cached(MOVE)?.execute(params![
+    let values = [
         event.0,
-        page.cursor.0.max(cursor),
+        page.cursor.0.max(cursor).into(),
         if page.last { recipients } else { planned + people },
         page.policy_version,
-        state.number(),
-        (state == EventState::Done).then_some(now.0),
-        reached
-    ])?;
-    tally.write(c)?;
+        state.number().into(),
+    ];
+    let mut values: Vec<Arg<'static>> = values.map(Arg::Int).to_vec();
+    values.push(if state == EventState::Done { Arg::Int(now.0) } else { Arg::Null });
+    values.push(Arg::Int(reached));
+    c.at_the_end(MOVE, values);
+    tally.write(c);
     Ok(claims)
 }
 

@@ -5,7 +5,7 @@
 //! (something else ended it meanwhile), the batch is undone and told again row by row against what stands.
 
 use super::counts::Tally;
-use crate::postgres::args::{Texts, params};
+use crate::postgres::args::{Arg, Texts, params};
 use crate::postgres::link::{Connection, OptionalExtension};
 use crate::sqlite::columns::word;
 use crate::{Attempt, Result, Settle, Settled, Settlement, StoreError};
@@ -13,6 +13,8 @@ use model::event::EventState;
 use model::{ChannelKind, DeliveryId, EventKey, Reason, SegmentKey, State, TenantKey, Timestamp};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+const FAST: &str = "SAVEPOINT fast";
+const BACK: &str = "ROLLBACK TO fast";
 const SEGMENTS: &str = "SELECT key, generation, node IS NOT NULL, tenant, event, channel, first, last, woken FROM segment \
     WHERE key = ANY ($1) ORDER BY key FOR UPDATE";
 /// The usual case, an accepted first try of a row that was free to go.
@@ -78,11 +80,10 @@ struct Release {
 
 /// Writes a batch.
 pub(super) fn settle(c: &Connection, now: Timestamp, batch: &[Settle]) -> Result<Settled> {
-    c.batch("SAVEPOINT fast")?;
     match write(c, now, batch, false) {
         Ok(Some(settled)) => Ok(settled),
         Ok(None) => {
-            c.batch("ROLLBACK TO fast")?;
+            c.batch(BACK)?;
             write(c, now, batch, true)?.ok_or_else(|| StoreError::Broken("a row of a held segment moved under its hold".into()))
         }
         Err(error) => Err(error),
@@ -125,7 +126,7 @@ fn write(c: &Connection, now: Timestamp, batch: &[Settle], careful: bool) -> Res
     }
     // What this batch wrote decides what its segments wait for.
     release(c, now, &releases, &mut settled)?;
-    rows.tally.write(c)?;
+    rows.tally.write(c);
     Ok(Some(settled))
 }
 
@@ -140,7 +141,8 @@ fn segments(c: &Connection, batch: &[Settle]) -> Result<HashMap<SegmentKey, Held
         .collect();
     let keys: Vec<i64> = keys.into_iter().collect();
     let mut held = HashMap::with_capacity(keys.len());
-    for row in c.prepare_cached(SEGMENTS)?.all(params![keys])? {
+    let answers = c.round(&[(FAST, Vec::new()), (SEGMENTS, vec![Arg::Ints(keys.into())])])?;
+    for row in answers.iter().flatten() {
         let one = Held {
             generation: row.get(1)?,
             claimed: row.get(2)?,
@@ -376,20 +378,20 @@ fn release(c: &Connection, now: Timestamp, releases: &[Release], settled: &mut S
         waits.iter_mut().zip([segment.0, due.0, woken]).for_each(|(column, value)| column.push(value));
     }
     if !waits[0].is_empty() {
-        c.prepare_cached(WAIT)?.execute(params![waits[0], waits[1], waits[2]])?;
+        c.at_the_end(WAIT, waits.into_iter().map(|column| Arg::Ints(column.into())).collect());
     }
     if !gone.is_empty() {
-        c.prepare_cached(GONE)?.execute(params![gone])?;
-        settled.done.extend(finish(c, now, &events.into_iter().collect::<Vec<_>>())?);
+        settled.done.extend(finish(c, now, gone, events.into_iter().collect())?);
     }
     Ok(())
 }
 
-/// After segments are gone: which events are over with them.
-fn finish(c: &Connection, now: Timestamp, events: &[i64]) -> Result<Vec<EventKey>> {
-    c.prepare_cached(HOLD_END)?.all(params![events])?;
+/// Removes segments; answers which events are over with them.
+fn finish(c: &Connection, now: Timestamp, gone: Vec<i64>, events: Vec<i64>) -> Result<Vec<EventKey>> {
+    let events = Arg::Ints(events.into());
+    let answers = c.round(&[(GONE, vec![Arg::Ints(gone.into())]), (HOLD_END, vec![events.clone()]), (EVENTS, vec![events])])?;
     let mut over = Vec::new();
-    for row in c.prepare_cached(EVENTS)?.all(params![events])? {
+    for row in answers.last().into_iter().flatten() {
         let (key, state): (i64, u8) = (row.get(0)?, row.get(1)?);
         if state == EventState::Sending.number() {
             c.prepare_cached(DONE)?.execute([key, now.0])?;
@@ -422,8 +424,7 @@ pub(super) fn look_again(c: &Connection, now: Timestamp, event: EventKey, channe
         // It keeps the time that it had: a release may have set it later than its rows (pacing).
         Some(_) => {}
         None => {
-            c.prepare_cached(GONE)?.execute(params![one(key)])?;
-            finish(c, now, &[event.0])?;
+            finish(c, now, one(key), one(event.0))?;
         }
     }
     Ok(())
