@@ -14,7 +14,7 @@ use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
 /// Connections that the server opens for campaigns unless told otherwise.
-const CONNECTIONS: u32 = 2;
+const CONNECTIONS: u32 = 4;
 /// Outcomes of this many seconds may be unsettled when the server is cut (row 16).
 const UNSETTLED_SECONDS: f64 = 0.01;
 /// How long a campaign may take to its half, or from the restart to its next push.

@@ -152,6 +152,11 @@ impl Engine {
             sending,
         });
         let engine = Engine { inner };
+        if engine.inner.store.is_shared() {
+            // Before the first claim: a process that starts beside this one frees the claims of those that do not beat.
+            let alive = engine.now().plus(crate::neighbours::ALIVE);
+            engine.inner.store.beat(engine.inner.node, alive).await.map_err(wrong)?;
+        }
         engine.inner.store.void_claims().await.map_err(wrong)?;
         engine.inner.store.retry_our_faults().await.map_err(wrong)?;
         engine.start_loops();

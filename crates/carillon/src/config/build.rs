@@ -16,8 +16,8 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8480
 const DATA: &str = "./carillon-data";
 const ORGANIZATION: &str = "Our organization";
 const LOG: &str = "info";
-/// Two let one connection drain at a GOAWAY while the other carries on.
-const APNS_CONNECTIONS: u32 = 2;
+/// More than one, so that one drains at a GOAWAY while the others carry on; four fill two processors (docs/performance.md).
+const APNS_CONNECTIONS: u32 = 4;
 /// What Apple has allowed on one connection for years; its SETTINGS say the truth.
 const APNS_STREAMS: u32 = 1000;
 const EMAIL_CONNECTIONS: u32 = 4;

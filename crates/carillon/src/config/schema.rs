@@ -78,7 +78,7 @@ pub(super) const SECTIONS: &[Section] = &[
             needed("team_id", Kind::Text, "DEF123GHIJ"),
             needed("topic", Kind::Text, "org.example.app"),
             key("ca_file", Kind::Path, "provider-ca.pem"),
-            key("connections", CONNECTIONS, "2"),
+            key("connections", CONNECTIONS, "4"),
             key("streams", Kind::Number { least: 1, most: 10_000 }, "1000"),
         ],
     },

@@ -14,6 +14,10 @@ use model::{DeviceKey, GroupKey, PersonKey, TenantKey, Timestamp};
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// Room for memberships that is asked for at once; what is not used costs nothing. More than 32 MiB, because the allocator of
+/// the C library takes a large piece that is given back as a reason to keep pieces of up to that size from then on.
+const MEMBERS_AT_ONCE: usize = 3 << 20;
+
 #[async_trait]
 impl Directory for Sqlite {
     async fn create_person(&self, tenant: TenantKey, id: Uuid, fields: PersonFields, once: Option<Once>) -> Result<Person> {
@@ -179,7 +183,7 @@ impl Directory for Sqlite {
                 "SELECT grp, kind, key FROM member WHERE tenant = ?1 AND since <= ?2 AND until > ?2 ORDER BY grp, kind, key",
             )?;
             let mut rows = statement.query([i64::from(tenant.0), generation])?;
-            let mut members = Vec::new();
+            let mut members = Vec::with_capacity(MEMBERS_AT_ONCE);
             while let Some(row) = rows.next()? {
                 let kind = super::columns::word(MemberKind::from_number, row.get(1)?, "kind of member")?;
                 members.push((GroupKey(row.get(0)?), Member { kind, key: row.get(2)? }));
