@@ -18,6 +18,8 @@ use tokio::time::{Instant, Sleep};
 
 /// Streams that we open before the peer's SETTINGS say how many it allows. A connection is not used before they came.
 const BEFORE_SETTINGS: usize = 1;
+/// Bytes of answers that may be under way on a connection.
+const CONNECTION_WINDOW: u32 = 16 << 20;
 /// How often a connection is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
@@ -49,6 +51,9 @@ where
         .initial_max_send_streams(BEFORE_SETTINGS)
         .enable_push(false)
         .max_concurrent_reset_streams(1024)
+        // What the library lets small answers wait in memory goes by this; with its usual 64 KiB a thousand of them that come
+        // at once end the connection ("too_many_data_frames").
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake::<T, Bytes>(io)
         .await
         .map_err(failed)?;
