@@ -14,6 +14,7 @@ mod guard;
 mod http1;
 pub mod http2;
 mod probing;
+mod recall;
 mod setup;
 mod spoken;
 mod tls;

@@ -171,6 +171,11 @@ async fn a_sandbox_registration_goes_to_the_sandbox() {
     .await;
     let token = stand.address(1);
     let address = Address::Registration { token: &token, app: "", sandbox: true };
+    // The first has to wait for a connection to the sandbox, and may be recalled until it has one.
+    let slot = stand.reserve(Lane::Bulk).await.map_err(|o| format!("{o:?}")).expect("room");
+    let waits = stand.hand(slot, 1, &stand.rendered, |l| l.address = address);
+    let (recalled, ()) = tokio::join!(waits, async { stand.channel.recall() });
+    assert_eq!((code(&recalled).as_str(), sandbox.stats().requests), ("recalled", 0));
     assert_eq!(stand.tell_with(1, &stand.rendered, |l| l.address = address).await, Outcome::Accepted);
     assert_eq!((sandbox.stats().accepted, stand.apple().stats().requests), (1, 0));
     sandbox.stop();

@@ -515,6 +515,6 @@ pub trait Directory {
     async fn directory_version(&self, tenant: TenantKey) -> Result<(i64, PersonKey)>;
     /// Every membership as of one version, for the resident copy: (version, sorted by group).
     async fn memberships(&self, tenant: TenantKey) -> Result<(i64, Vec<(GroupKey, Member)>)>;
-    /// Keys and ids of all groups, for the resident copy.
+    /// Whose each of these devices is: nobody's where it has no owner or does not exist.
     async fn owners_of(&self, tenant: TenantKey, devices: Vec<DeviceKey>) -> Result<Vec<(DeviceKey, Option<PersonKey>)>>;
 }

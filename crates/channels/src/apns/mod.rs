@@ -9,6 +9,7 @@ mod probe;
 mod token;
 
 use crate::http2::{self, Pool, PoolSettings, Room, Target};
+use crate::recall::{Handed, Recalls};
 use crate::setup::ChannelSetupError;
 use crate::spoken;
 use bytes::Bytes;
@@ -85,6 +86,8 @@ struct Inner {
     deadline: Duration,
     /// What the last letter's headers were made of.
     common: Mutex<Option<Common>>,
+    /// Of letters to the sandbox, which wait for its connection after they were handed over.
+    recalls: Recalls,
 }
 
 impl ApnsChannel {
@@ -126,6 +129,7 @@ impl ApnsChannel {
             topic,
             deadline: settings.deadline,
             common: Mutex::default(),
+            recalls: Recalls::default(),
         };
         Ok(ApnsChannel(Arc::new(inner)))
     }
@@ -154,6 +158,10 @@ impl Channel for ApnsChannel {
         })
     }
 
+    fn recall(&self) {
+        self.0.recalls.recall();
+    }
+
     fn probe<'a>(&'a self, clock: &'a dyn Clock) -> Boxed<'a, Probe> {
         Box::pin(probe::probe(&self.0, clock))
     }
@@ -177,8 +185,9 @@ impl Slot for ApnsSlot {
         if sandbox && inner.sandbox.is_some() {
             // The sandbox has connections of its own, known only now; this one is free again at once.
             drop(room);
+            let handed = inner.recalls.handed();
             return Box::pin(async move {
-                let answer = inner.send_beside(lane, request, body).await;
+                let answer = inner.send_beside(lane, request, body, handed).await;
                 inner.outcome(answer, &token, own_topic, now)
             });
         }
@@ -233,12 +242,12 @@ impl Inner {
         Ok(Asked { request, token, own_topic, sandbox })
     }
 
-    async fn send_beside(&self, lane: Lane, request: Request<()>, body: Bytes) -> Result<http2::Answer, Cause> {
+    async fn send_beside(&self, lane: Lane, request: Request<()>, body: Bytes, handed: Handed) -> Result<http2::Answer, Cause> {
         let (_, pool) = self.sandbox.as_ref().expect("the caller has looked");
         let room = tokio::time::timeout(self.deadline, pool.room(lane)).await;
         // The sandbox being away says nothing about the channel that everybody else uses.
         let room = room.unwrap_or_else(|_| Err(Cause::of("timed_out", 0))).map_err(|cause| Cause { whole_channel: false, ..cause })?;
-        room.send(request, body).await
+        self.recalls.start(handed, || room.send(request, body))?.await
     }
 
     fn outcome(&self, answer: Result<http2::Answer, Cause>, token: &HeaderValue, own_topic: bool, now: Timestamp) -> Outcome {

@@ -1,5 +1,6 @@
 //! How a connection begins (name, TCP, TLS, HTTP/2 preface, the peer's SETTINGS) and what keeps it going.
 
+use super::cork::{Cork, Corked, corked};
 use super::lane::LanePool;
 use super::link::Link;
 use bytes::Bytes;
@@ -47,6 +48,7 @@ where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let failed = |_: h2::Error| Cause::of_channel("handshake_failed", 0);
+    let (io, cork) = corked(io);
     let (sender, mut connection) = Builder::new()
         .initial_max_send_streams(BEFORE_SETTINGS)
         .enable_push(false)
@@ -54,7 +56,7 @@ where
         // What the library lets small answers wait in memory goes by this; with its usual 64 KiB a thousand of them that come
         // at once end the connection ("too_many_data_frames").
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .handshake::<T, Bytes>(io)
+        .handshake::<_, Bytes>(io)
         .await
         .map_err(failed)?;
     let mut ping = connection.ping_pong().expect("nobody has taken it yet");
@@ -62,6 +64,9 @@ where
     ping.send_ping(Ping::opaque()).map_err(failed)?;
     poll_fn(|cx| {
         if Pin::new(&mut connection).poll(cx).is_ready() {
+            return Poll::Ready(Err(Cause::of_channel("handshake_failed", 0)));
+        }
+        if let Poll::Ready(Err(_)) = cork.poll_pull(cx) {
             return Poll::Ready(Err(Cause::of_channel("handshake_failed", 0)));
         }
         ping.poll_pong(cx).map(|pong| pong.map(|_| ()).map_err(failed))
@@ -72,6 +77,7 @@ where
     let link = Arc::new(Link::new(sender, window(&connection, cap), held));
     let driver = Driver {
         connection,
+        cork,
         ping,
         pinged: false,
         timer: Box::pin(tokio::time::sleep(PING_EVERY)),
@@ -84,13 +90,14 @@ where
     Ok(link)
 }
 
-fn window<T: AsyncRead + AsyncWrite + Unpin>(connection: &Connection<T, Bytes>, cap: usize) -> usize {
+fn window<T: AsyncRead + AsyncWrite + Unpin>(connection: &Connection<Corked<T>, Bytes>, cap: usize) -> usize {
     connection.max_concurrent_send_streams().clamp(1, cap)
 }
 
 /// Moves the bytes of one connection, follows its SETTINGS, notices GOAWAY and silence.
 struct Driver<T: AsyncRead + AsyncWrite + Unpin> {
-    connection: Connection<T, Bytes>,
+    connection: Connection<Corked<T>, Bytes>,
+    cork: Cork<T>,
     ping: PingPong,
     pinged: bool,
     timer: Pin<Box<Sleep>>,
@@ -111,7 +118,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Driver<T> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if Pin::new(&mut self.connection).poll(cx).is_ready() {
+        if self.poll_connection(cx).is_ready() {
             return Poll::Ready(());
         }
         if let Some(released) = &mut self.released
@@ -119,12 +126,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Driver<T> {
         {
             // With no sender left, h2 closes the connection once its streams have ended; it has to be asked again.
             self.released = None;
-            if Pin::new(&mut self.connection).poll(cx).is_ready() {
+            if self.poll_connection(cx).is_ready() {
                 return Poll::Ready(());
             }
         }
         self.follow();
         self.keep_alive(cx)
+    }
+
+    /// Lets the connection say what it has to say, then lets it go out together.
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ended = Pin::new(&mut self.connection).poll(cx).is_ready();
+        let broken = matches!(self.cork.poll_pull(cx), Poll::Ready(Err(_)));
+        if ended || broken { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn follow(&self) {

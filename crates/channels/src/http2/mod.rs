@@ -7,6 +7,7 @@
 //! A lost request is reported, never repeated: that is the engine's to decide.
 
 mod connect;
+mod cork;
 mod lane;
 mod link;
 mod target;

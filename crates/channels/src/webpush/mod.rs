@@ -17,6 +17,7 @@ pub use vapid::vapid_public_key;
 
 use crate::guard::Guard;
 use crate::http2::{self, PoolSettings};
+use crate::recall::{Handed, Recalls};
 use crate::setup::ChannelSetupError;
 use crate::spoken;
 use crate::tls::{self, Names};
@@ -28,7 +29,6 @@ use model::outcome::{Cause, Outcome};
 use model::source::Words;
 use model::time::{Clock, Timestamp};
 use origins::{Connectors, Endpoint, Origin, Origins, Room};
-use parking_lot::RwLock;
 use seal::{Keys, Unusable};
 use sealers::Sealers;
 use std::sync::{Arc, OnceLock};
@@ -86,8 +86,7 @@ struct Inner {
     deadline: Duration,
     /// Started with the first campaign.
     sealers: OnceLock<Option<Sealers>>,
-    /// How often letters were recalled. Held for reading while a letter that had to wait goes on its way.
-    recalls: RwLock<u64>,
+    recalls: Recalls,
 }
 
 impl WebPushChannel {
@@ -113,7 +112,7 @@ impl WebPushChannel {
             bulk: Arc::new(Semaphore::new(BULK_ROOM)),
             deadline: settings.deadline,
             sealers: OnceLock::new(),
-            recalls: RwLock::new(0),
+            recalls: Recalls::default(),
         };
         Ok(WebPushChannel(Arc::new(inner)))
     }
@@ -138,7 +137,7 @@ impl Channel for WebPushChannel {
     }
 
     fn recall(&self) {
-        *self.0.recalls.write() += 1;
+        self.0.recalls.recall();
     }
 
     /// Room is counted over all services: which of them a letter goes to is known only when it is sent.
@@ -192,9 +191,9 @@ impl Slot for WebPushSlot {
             Lane::Urgent => None,
             Lane::Bulk => inner.sealers().map(|sealers| sealers.seal(asked.plain.clone(), asked.keys.clone())),
         };
-        let recalls = *inner.recalls.read();
+        let handed = inner.recalls.handed();
         Box::pin(async move {
-            let outcome = inner.send_later(lane, asked, sealed, recalls).await;
+            let outcome = inner.send_later(lane, asked, sealed, handed).await;
             drop(permit);
             outcome
         })
@@ -261,7 +260,7 @@ impl Inner {
     }
 
     /// Waits for the encryption and for room, looks whether the letter was recalled meanwhile, and sends it.
-    async fn send_later(&self, lane: Lane, asked: Asked, sealed: Option<Sealing>, recalls: u64) -> Outcome {
+    async fn send_later(&self, lane: Lane, asked: Asked, sealed: Option<Sealing>, handed: Handed) -> Outcome {
         let (origin, now) = (asked.origin.clone(), asked.now);
         let sealed = match sealed {
             // Nobody answers when the threads have ended: then it is done here.
@@ -284,14 +283,10 @@ impl Inner {
             Ok(room) => room,
             Err(cause) => return self.outcome(&origin, Err(cause), now),
         };
-        let sent = {
-            let held = self.recalls.read();
-            if *held != recalls {
-                return Outcome::TryLater { after: None, cause: Cause::of("recalled", 0) };
-            }
-            asked.put(room, body, self.deadline)
-        };
-        self.outcome(&origin, sent.await, now)
+        match self.recalls.start(handed, || asked.put(room, body, self.deadline)) {
+            Ok(sent) => self.outcome(&origin, sent.await, now),
+            Err(cause) => Outcome::TryLater { after: None, cause },
+        }
     }
 
     fn outcome(&self, origin: &Origin, answer: Result<http2::Answer, Cause>, now: Timestamp) -> Outcome {
@@ -351,7 +346,8 @@ mod tests {
         let keys = Keys::parse(&browser.p256dh(), &browser.auth()).expect("keys");
         let origin = inner.origins.find(&"push.example.net".parse().expect("a host")).expect("an origin");
         let asked = Asked { origin, request: Request::new(()), keys, plain: Bytes::new(), now: Timestamp(0) };
-        let bytes = std::mem::size_of_val(&inner.send_later(Lane::Bulk, asked, None, 0));
+        let handed = inner.recalls.handed();
+        let bytes = std::mem::size_of_val(&inner.send_later(Lane::Bulk, asked, None, handed));
         assert!(bytes <= 2048, "{bytes} bytes");
     }
 }

@@ -12,6 +12,7 @@ mod probe;
 use crate::bearer::{Bearer, Grant, SystemClock, escaped};
 use crate::http1::{Connections, Room, Site};
 use crate::http2::{Answer, PoolSettings};
+use crate::recall::Recalls;
 use crate::setup::ChannelSetupError;
 use crate::tls::Names;
 use hosts::{ChannelUrl, Hosts};
@@ -79,6 +80,8 @@ struct Inner {
     way: Way,
     bearer: Arc<Bearer>,
     deadline: Duration,
+    /// Of letters that wait for a connection to their host after they were handed over.
+    recalls: Recalls,
 }
 
 /// Where letters go.
@@ -126,7 +129,7 @@ impl WnsChannel {
         }
         let grant = ClientCredentials { client_id: settings.client_id, secret: settings.secret };
         let bearer = Bearer::new(site, path, Box::new(grant), settings.clock);
-        Ok(WnsChannel(Arc::new(Inner { way, bearer, deadline: settings.deadline })))
+        Ok(WnsChannel(Arc::new(Inner { way, bearer, deadline: settings.deadline, recalls: Recalls::default() })))
     }
 
     fn slot(&self, lane: Lane, berth: Berth, authorization: HeaderValue) -> Box<dyn Slot> {
@@ -194,6 +197,10 @@ impl Channel for WnsChannel {
         })
     }
 
+    fn recall(&self) {
+        self.0.recalls.recall();
+    }
+
     fn probe<'a>(&'a self, clock: &'a dyn Clock) -> Boxed<'a, Probe> {
         Box::pin(probe::probe(&self.0, clock))
     }
@@ -230,11 +237,15 @@ impl Slot for WnsSlot {
                 // Usually there is an open connection, and the request starts before this returns.
                 let room = connections.room_now(lane);
                 let sent = room.map(|room| Ok(room.send(request.clone(), body.clone(), deadline)));
+                let handed = inner.recalls.handed();
                 Box::pin(async move {
                     let _place = place;
                     let sent = match sent {
                         Some(sent) => sent,
-                        None => beside(&connections, lane).await.map(|room| room.send(request, body, deadline)),
+                        None => match beside(&connections, lane).await {
+                            Ok(room) => inner.recalls.start(handed, || room.send(request, body, deadline)),
+                            Err(cause) => Err(cause),
+                        },
                     };
                     let answer = match sent {
                         Ok(sent) => sent.await,
@@ -248,8 +259,8 @@ impl Slot for WnsSlot {
 }
 
 /// Room at one of many hosts, for whom there was no open connection when the letter was handed over. It is not waited for
-/// long: a letter that was handed over must not start when it has become unwanted meanwhile. The connection is opened
-/// all the same, and is there for the next attempt. One host being away says nothing about the others.
+/// long, for it keeps a place among those under way. The connection is opened all the same, and is there for the next
+/// attempt. One host being away says nothing about the others.
 async fn beside(connections: &Arc<Connections>, lane: Lane) -> Result<Room, Cause> {
     connections.room_within(lane, ROOM_WITHIN).await.map_err(|cause| Cause { whole_channel: false, ..cause })
 }
@@ -346,10 +357,14 @@ mod tests {
         let (site, path) = Site::parse(&fake.token_endpoint(), None, &names()).expect("a URL");
         let way = Way::Hosts { hosts, urgent: Arc::new(Semaphore::new(2)), bulk: Arc::new(Semaphore::new(8)) };
         let bearer = Bearer::new(site, path, Box::new(grant), Arc::new(SystemClock));
-        (fake, WnsChannel(Arc::new(Inner { way, bearer, deadline: Duration::from_secs(2) })))
+        (fake, WnsChannel(Arc::new(Inner { way, bearer, deadline: Duration::from_secs(2), recalls: Recalls::default() })))
     }
 
     async fn tell(channel: &WnsChannel, url: &str) -> Outcome {
+        hand(channel, url).await.await
+    }
+
+    async fn hand(channel: &WnsChannel, url: &str) -> Boxed<'static, Outcome> {
         let content = Rendered { head: bytes::Bytes::from_static(b"wns/raw"), body: bytes::Bytes::from_static(b"{}") };
         let letter = Letter {
             wire: model::WireId::from(uuid::Uuid::nil()),
@@ -361,7 +376,7 @@ mod tests {
             collapse_key: "k",
         };
         let slot = channel.reserve(Lane::Bulk).await.map_err(|o| format!("{o:?}")).expect("a place");
-        slot.send(&letter).await
+        slot.send(&letter)
     }
 
     #[tokio::test]
@@ -376,6 +391,20 @@ mod tests {
         let away = tell(&channel, &url("away", 1)).await;
         assert!(matches!(&away, Outcome::TryLater { cause, .. } if !cause.whole_channel && cause.code == "connection_refused"), "{away:?}");
         assert_eq!(tell(&channel, &url("db5p", 41)).await, Outcome::Accepted);
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_waits_for_its_host_is_recalled_and_one_that_is_on_its_way_is_not() {
+        let (fake, channel) = to_hosts().await;
+        let url = "https://db5p.notify.windows.com/?token=1";
+        let waits = hand(&channel, url).await;
+        channel.recall();
+        let recalled = Outcome::TryLater { after: None, cause: Cause::of("recalled", 0) };
+        assert_eq!((waits.await, fake.stats().requests), (recalled, 0));
+        assert_eq!(tell(&channel, url).await, Outcome::Accepted, "what is handed over afterwards goes");
+        let on_its_way = hand(&channel, url).await;
+        channel.recall();
+        assert_eq!((on_its_way.await, fake.stats().requests), (Outcome::Accepted, 2));
     }
 
     #[test]
