@@ -1,8 +1,9 @@
-//! One lane: its connections, who waits for room, and when to try again after a failure.
+//! One lane: its connections, who waits for room, how much there is of it, and when to try again after a failure.
 
 use super::connect;
 use super::link::Link;
 use super::target::Target;
+use super::width::Width;
 use super::{PoolSettings, Room};
 use model::outcome::Cause;
 use parking_lot::Mutex;
@@ -16,6 +17,8 @@ use tokio::sync::oneshot;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Requests that go on one connection before it is somebody else's turn: what is sent together is written together.
+const RUN: u32 = 32;
 
 /// A lane of a pool.
 pub(super) struct LanePool {
@@ -25,9 +28,13 @@ pub(super) struct LanePool {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     links: Vec<Arc<Link>>,
+    width: Width,
+    /// Requests under way on all connections.
+    in_flight: usize,
+    /// How many more requests go on the first connection.
+    run: u32,
     connecting: usize,
     waiting: VecDeque<Waiting>,
     failure: Option<Failure>,
@@ -50,7 +57,16 @@ pub(super) enum Found {
 
 impl LanePool {
     pub(super) fn new(target: Arc<Target>, settings: PoolSettings, count: usize) -> LanePool {
-        LanePool { target, settings, count, state: Mutex::new(State::default()) }
+        let state = State {
+            links: Vec::new(),
+            width: Width::new(settings.streams.max(1) * count),
+            in_flight: 0,
+            run: 0,
+            connecting: 0,
+            waiting: VecDeque::new(),
+            failure: None,
+        };
+        LanePool { target, settings, count, state: Mutex::new(state) }
     }
 
     pub(super) fn settings(&self) -> PoolSettings {
@@ -64,7 +80,7 @@ impl LanePool {
         if state.waiting.is_empty()
             && let Some(link) = state.take()
         {
-            return Found::Now(Room { lane: self.clone(), link: Some(link) });
+            return Found::Now(Room::new(self, link));
         }
         if let Some(cause) = state.hopeless() {
             return Found::Never(cause);
@@ -80,13 +96,16 @@ impl LanePool {
         if !state.waiting.is_empty() || state.links.len() < self.count {
             return None;
         }
-        state.take().map(|link| Room { lane: self.clone(), link: Some(link) })
+        state.take().map(|link| Room::new(self, link))
     }
 
-    /// Gives back the room of one request on a link.
-    pub(super) fn release(self: &Arc<Self>, link: &Link) {
+    /// Gives back the room of one request on a link; says when it was sent, if it was answered.
+    pub(super) fn release(self: &Arc<Self>, link: &Link, answered: Option<Instant>) {
         let mut state = self.state.lock();
-        link.in_flight.fetch_sub(1, Ordering::Relaxed);
+        state.give_back(link);
+        if let Some(sent) = answered {
+            state.width.answered(sent, Instant::now());
+        }
         self.serve(&mut state);
     }
 
@@ -151,23 +170,38 @@ impl LanePool {
         while !state.waiting.is_empty() {
             let Some(link) = state.take() else { return };
             let Some(waiting) = state.waiting.pop_front() else { return };
-            let room = Room { lane: self.clone(), link: Some(link) };
+            let room = Room::new(self, link);
             if let Err(Ok(mut refused)) = waiting.send(Ok(room))
                 && let Some(link) = refused.link.take()
             {
                 // Whoever waited has gone; its room is taken back here, for the lock is held.
-                link.in_flight.fetch_sub(1, Ordering::Relaxed);
+                state.give_back(&link);
             }
         }
     }
 }
 
 impl State {
-    /// Takes room on the connection with the most of it.
+    /// Takes room on the connection with the most of it, and for a run of requests on the same.
     fn take(&mut self) -> Option<Arc<Link>> {
-        let link = self.links.iter().filter(|link| link.free() > 0).max_by_key(|link| link.free())?;
+        if self.in_flight >= self.width.requests() {
+            return None;
+        }
+        if self.run == 0 || self.links.first()?.free() == 0 {
+            let emptiest = (0..self.links.len()).max_by_key(|at| self.links[*at].free())?;
+            self.links.swap(0, emptiest);
+            self.run = RUN;
+        }
+        let link = self.links.first().filter(|link| link.free() > 0)?;
+        self.run -= 1;
+        self.in_flight += 1;
         link.in_flight.fetch_add(1, Ordering::Relaxed);
         Some(link.clone())
+    }
+
+    fn give_back(&mut self, link: &Link) {
+        self.in_flight -= 1;
+        link.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Why nobody needs to wait: there is no connection and none on its way.

@@ -11,6 +11,7 @@ mod cork;
 mod lane;
 mod link;
 mod target;
+mod width;
 
 pub use target::Target;
 
@@ -22,7 +23,7 @@ use http::{HeaderMap, Request, StatusCode};
 use model::channel::Lane;
 use model::outcome::Cause;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most bytes of a response body that are kept; the rest is read off and forgotten with its stream.
 const MOST_RESPONSE_BYTES: usize = 16 << 10;
@@ -92,6 +93,8 @@ impl Pool {
 pub struct Room {
     lane: Arc<LanePool>,
     link: Option<Arc<Link>>,
+    /// When the request was sent, once it was answered.
+    answered: Option<Instant>,
 }
 
 /// A whole answer.
@@ -106,6 +109,10 @@ pub struct Answer {
 }
 
 impl Room {
+    fn new(lane: &Arc<LanePool>, link: Arc<Link>) -> Room {
+        Room { lane: lane.clone(), link: Some(link), answered: None }
+    }
+
     /// Puts a request on its stream before it returns; the future gives the answer, or why there is none. A request
     /// whose cause is `goaway` or `refused_stream` was not processed by the other side; of the others that is unknown.
     pub fn send(self, request: Request<()>, body: Bytes) -> impl Future<Output = Result<Answer, Cause>> + Send + 'static + use<> {
@@ -115,12 +122,16 @@ impl Room {
             self.lane.retire(link);
         }
         let deadline = self.lane.settings().deadline;
+        let sent = Instant::now();
         async move {
             // The room is given back when this future ends, or is dropped.
-            let _room = self;
+            let mut room = self;
             let response = started.map_err(|e| cause_of(&e))?;
             match tokio::time::timeout(deadline, answer(response)).await {
-                Ok(Ok(answer)) => Ok(answer),
+                Ok(Ok(answer)) => {
+                    room.answered = Some(sent);
+                    Ok(answer)
+                }
                 Ok(Err(error)) => Err(cause_of(&error)),
                 Err(_) => Err(Cause::of("timed_out", 0)),
             }
@@ -131,7 +142,7 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         if let Some(link) = self.link.take() {
-            self.lane.release(&link);
+            self.lane.release(&link, self.answered);
         }
     }
 }
