@@ -64,8 +64,12 @@ pub struct Subject<'a> {
 pub fn subjects(page: &FactsPage) -> impl Iterator<Item = Subject<'_>> {
     let (mut devices, mut registrations) = (page.devices.as_slice(), page.registrations.as_slice());
     page.people.iter().map(move |person| {
-        devices = &devices[devices.partition_point(|d| d.owner < person.key)..];
-        registrations = &registrations[registrations.partition_point(|r| r.owner < person.key)..];
+        while devices.first().is_some_and(|d| d.owner < person.key) {
+            devices = &devices[1..];
+        }
+        while registrations.first().is_some_and(|r| r.owner < person.key) {
+            registrations = &registrations[1..];
+        }
         let own = devices.iter().take_while(|d| d.owner == person.key).count();
         let regs = registrations.iter().take_while(|r| r.owner == person.key).count();
         Subject { page, person, devices: &devices[..own], registrations: &registrations[..regs] }

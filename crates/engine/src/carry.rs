@@ -14,6 +14,7 @@ use model::delivery::{Look, Step};
 use model::directory::{Environment, Service};
 use model::event::AudienceMode;
 use model::policy::{PolicySnapshot, Terms};
+use model::time::DailySpan;
 use model::{
     Address, Cause, Channel, DeliveryId, DeviceKey, Facts, Lane, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State,
     Timestamp,
@@ -49,6 +50,9 @@ struct Carrier<'a> {
     capped: HashSet<PersonKey>,
     policy: Arc<PolicySnapshot>,
     terms: Terms,
+    quiet: Option<DailySpan>,
+    /// Whether pushes are counted, because the policy caps them.
+    log_pushes: bool,
     renewed: Timestamp,
     accepted: u64,
     failed: u64,
@@ -90,6 +94,7 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim, hand: Opti
     let elsewhere = engine.streams_elsewhere(|| rows.iter().filter_map(|row| row.device).collect()).await?;
     let received = received(engine, claim, rows, &elsewhere).await?;
     let terms = policy.terms(card.kind.email);
+    let (quiet, log_pushes) = (policy.quiet_hours(), policy.frequency_cap().is_some());
     let mut carrier = Carrier {
         engine,
         channel,
@@ -100,6 +105,8 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim, hand: Opti
         capped: HashSet::new(),
         policy,
         terms,
+        quiet,
+        log_pushes,
         renewed: engine.now(),
         accepted: 0,
         failed: 0,
@@ -186,13 +193,14 @@ impl<'a> Carrier<'a> {
             if !self.may_go_on().await {
                 return;
             }
-            let (look, facts, registration) = self.look(row, subject);
-            match self.not_too_early(row, look) {
+            let now = self.engine.now();
+            let (look, facts, registration) = self.look(row, subject, now);
+            match not_too_early(row, look, now) {
                 Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, facts, None, None).await,
                 Look::Hold(until, reason) => return self.put(row, (State::Held, reason), until, facts, None, None).await,
                 Look::Send => {}
             }
-            if let Some(outcome) = self.engine.inner.pauses.outcome(self.claim.channel, self.engine.now()) {
+            if let Some(outcome) = self.engine.inner.pauses.outcome(self.claim.channel, now) {
                 return self.give_up(row, facts, &outcome).await;
             }
             let slot = match self.reserve(rows, wire).await {
@@ -234,13 +242,6 @@ impl<'a> Carrier<'a> {
         let inner = &self.engine.inner;
         let lease = self.engine.lease();
         inner.store.is_shared() && self.engine.now().since(self.renewed) > lease / 2 + lease / 4
-    }
-
-    /// A row that was woken before its time may be ended, but not sent: a provider's word for when to come again stands, and
-    /// an open app is waited for.
-    fn not_too_early(&self, row: &DueRow, look: Look) -> Look {
-        let bound = matches!(row.reason, Reason::ProviderUnavailable | Reason::OurFault | Reason::ShownInApp);
-        if look == Look::Send && bound && row.due > self.engine.now() { Look::Hold(row.due, row.reason) } else { look }
     }
 
     /// Waits for room while outcomes of earlier rows come in.
@@ -335,12 +336,12 @@ impl<'a> Carrier<'a> {
     }
 
     /// The last look at one row: cancelled, live audience, then a fresh decision from today's policy and facts.
-    fn look<'s>(&mut self, row: &DueRow, subject: Option<Subject<'s>>) -> (Look, Facts, Option<&'s RegistrationFacts>) {
+    fn look<'s>(&mut self, row: &DueRow, subject: Option<Subject<'s>>, now: Timestamp) -> (Look, Facts, Option<&'s RegistrationFacts>) {
         let inner = &self.engine.inner;
-        let now = self.engine.now();
         if inner.standing.version() != self.policy.version {
             self.policy = inner.standing.policy();
             self.terms = self.policy.terms(self.card.kind.email);
+            (self.quiet, self.log_pushes) = (self.policy.quiet_hours(), self.policy.frequency_cap().is_some());
         }
         let end = |state, reason| (Look::End(state, reason), row.facts, None);
         if self.card.event.state == model::event::EventState::Cancelled || inner.cancelled.read().contains(&self.claim.event) {
@@ -358,7 +359,7 @@ impl<'a> Carrier<'a> {
             urgency: self.card.event.urgency,
             push: self.card.kind.push,
             configured: &inner.configured,
-            quiet: self.policy.quiet_hours(),
+            quiet: self.quiet,
             capped: &self.capped,
             now,
             expires_at: self.card.event.expires_at,
@@ -387,15 +388,15 @@ impl<'a> Carrier<'a> {
 
     /// What an outcome makes of a row.
     async fn settle(&mut self, row: &DueRow, flight: Flight, outcome: Outcome) {
+        let now = self.engine.now();
         if outcome.cause().is_some_and(|c| c.whole_channel) || matches!(outcome, Outcome::OurFault(_)) {
             self.trouble(&outcome).await;
-        } else if self.engine.inner.pauses.works(self.claim.channel, self.engine.now()) {
+        } else if self.engine.inner.pauses.works(self.claim.channel, now) {
             // Whatever the answer was about this one letter: the other side is there and takes our key.
             for alarm in ["unavailable", "our_fault"] {
                 alarms::clear(self.engine, &format!("{}_{alarm}", self.claim.channel)).await;
             }
         }
-        let now = self.engine.now();
         let number = row.attempts.saturating_add(1);
         let step = model::delivery::settle(&outcome, number, self.card.event.expires_at, now, self.chance(row));
         let cause = outcome.cause();
@@ -489,7 +490,7 @@ impl<'a> Carrier<'a> {
         attempt: Option<Attempt>,
         retire: Option<Retirement>,
     ) {
-        let log_push = now.0 == State::Accepted && self.claim.channel.service().is_some() && self.policy.frequency_cap().is_some();
+        let log_push = self.log_pushes && now.0 == State::Accepted && self.claim.channel.service().is_some();
         let settlement = Settlement {
             segment: self.claim.segment,
             generation: self.claim.generation,
@@ -497,7 +498,7 @@ impl<'a> Carrier<'a> {
             channel: self.claim.channel,
             was: (row.state, row.reason),
             now,
-            due: if now.0.is_final() { self.engine.now() } else { due },
+            due,
             facts,
             attempt,
             retire,
@@ -522,6 +523,13 @@ impl<'a> Carrier<'a> {
         metrics::counter!("carillon_attempts_total", "channel" => channel, "outcome" => "accepted").increment(self.accepted);
         metrics::counter!("carillon_attempts_total", "channel" => channel, "outcome" => "not_accepted").increment(self.failed);
     }
+}
+
+/// A row that was woken before its time may be ended, but not sent: a provider's word for when to come again stands, and an
+/// open app is waited for.
+fn not_too_early(row: &DueRow, look: Look, now: Timestamp) -> Look {
+    let bound = matches!(row.reason, Reason::ProviderUnavailable | Reason::OurFault | Reason::ShownInApp);
+    if look == Look::Send && bound && row.due > now { Look::Hold(row.due, row.reason) } else { look }
 }
 
 fn rest(step: Step) -> ((State, Reason), Timestamp) {

@@ -74,7 +74,7 @@ impl Hand {
 
     /// A channel's rows with their facts, while these are true.
     pub(crate) fn loaded(&self, engine: &Engine, channel: ChannelKind) -> Option<(&[DueRow], &FactsPage)> {
-        let true_now = engine.inner.store.facts_version() == Some(self.read.version);
+        let true_now = engine.inner.store.facts_version() == self.read.version;
         let (_, rows) = self.rows.iter().find(|(of, _)| true_now && *of == channel)?;
         Some((rows, &self.read.facts))
     }
@@ -133,9 +133,6 @@ impl Rooms {
 /// once, from what was read for the plan. Answers whether there is room. A channel that is in trouble is not waited for.
 pub(crate) async fn room(engine: &Engine) -> bool {
     let inner = &engine.inner;
-    if inner.store.facts_version().is_none() {
-        return false;
-    }
     let now = engine.now();
     let open = |channel: &&ChannelKind| inner.pauses.until(**channel, now).is_none();
     let rooms: Vec<&Arc<Semaphore>> = ChannelKind::PUSH.iter().filter(open).filter_map(|channel| inner.rooms.of(*channel)).collect();
@@ -224,10 +221,22 @@ async fn wait(engine: &Engine, span: Duration) -> bool {
 /// that is down is asked now and then, not a million times, and the backlog is paced afterwards.
 #[derive(Default)]
 pub struct Pauses {
-    /// A channel that is missing has not been proven to work by this process; one without a pause has.
-    channels: RwLock<HashMap<ChannelKind, Option<Pause>>>,
-    /// When each channel, by its number, last worked; in milliseconds, 0 for never.
-    worked: [AtomicI64; 8],
+    /// Each channel, by its number.
+    channels: RwLock<[Trial; CHANNELS]>,
+    /// When each last worked; in milliseconds, 0 for never.
+    worked: [AtomicI64; CHANNELS],
+}
+
+/// Channels have smaller numbers.
+const CHANNELS: usize = 8;
+
+/// What this process knows of a channel.
+#[derive(Default)]
+enum Trial {
+    #[default]
+    NotTried,
+    Works,
+    Trouble(Pause),
 }
 
 struct Pause {
@@ -239,32 +248,42 @@ struct Pause {
 impl Pauses {
     /// Until when the channel rests, if it does.
     pub fn until(&self, channel: ChannelKind, now: Timestamp) -> Option<Timestamp> {
-        self.channels.read().get(&channel)?.as_ref().map(|p| p.until).filter(|until| *until > now)
+        match &self.channels.read()[index(channel)] {
+            Trial::Trouble(pause) => Some(pause.until).filter(|until| *until > now),
+            Trial::NotTried | Trial::Works => None,
+        }
     }
 
     /// What put the channel to rest, while it rests.
     pub fn outcome(&self, channel: ChannelKind, now: Timestamp) -> Option<Outcome> {
-        self.channels.read().get(&channel)?.as_ref().filter(|p| p.until > now).map(|p| p.outcome.clone())
+        match &self.channels.read()[index(channel)] {
+            Trial::Trouble(pause) if pause.until > now => Some(pause.outcome.clone()),
+            Trial::Trouble(_) | Trial::NotTried | Trial::Works => None,
+        }
     }
 
     /// `None` when the channel was not tried yet, else its trouble: strikes in a row, and the last outcome.
     pub fn trouble(&self, channel: ChannelKind) -> Option<Option<(u32, Outcome)>> {
-        self.channels.read().get(&channel).map(|pause| pause.as_ref().map(|p| (p.strikes, p.outcome.clone())))
+        match &self.channels.read()[index(channel)] {
+            Trial::NotTried => None,
+            Trial::Works => Some(None),
+            Trial::Trouble(pause) => Some(Some((pause.strikes, pause.outcome.clone()))),
+        }
     }
 
     /// When the channel last worked.
     pub fn last_success(&self, channel: ChannelKind) -> Option<Timestamp> {
-        let worked = self.worked.get(usize::from(channel.number()))?.load(Ordering::Relaxed);
+        let worked = self.worked[index(channel)].load(Ordering::Relaxed);
         (worked != 0).then_some(Timestamp(worked))
     }
 
     /// Takes note of trouble; answers how many times in a row, or `None` while the channel rests already.
     pub fn strike(&self, channel: ChannelKind, outcome: &Outcome, now: Timestamp) -> Option<u32> {
-        let mut channels = self.channels.write();
-        let strikes = match channels.get(&channel) {
-            Some(Some(pause)) if pause.until > now => return None,
-            Some(Some(pause)) => pause.strikes + 1,
-            Some(None) | None => 1,
+        let trial = &mut self.channels.write()[index(channel)];
+        let strikes = match trial {
+            Trial::Trouble(pause) if pause.until > now => return None,
+            Trial::Trouble(pause) => pause.strikes + 1,
+            Trial::NotTried | Trial::Works => 1,
         };
         let usual = Duration::from_secs(1 << strikes.min(6).saturating_sub(1));
         let span = match outcome {
@@ -272,19 +291,21 @@ impl Pauses {
             Outcome::TryLater { after: Some(after), .. } => usual.max(*after),
             _ => usual,
         };
-        channels.insert(channel, Some(Pause { until: now.plus(span.min(LONGEST_PAUSE)), strikes, outcome: outcome.clone() }));
+        *trial = Trial::Trouble(Pause { until: now.plus(span.min(LONGEST_PAUSE)), strikes, outcome: outcome.clone() });
         Some(strikes)
     }
 
     /// The channel works; answers whether that is news: it was in trouble, or this process had not seen it work yet (an
     /// alarm may be left from before a restart).
     pub fn works(&self, channel: ChannelKind, now: Timestamp) -> bool {
-        if let Some(worked) = self.worked.get(usize::from(channel.number())) {
-            worked.store(now.0, Ordering::Relaxed);
-        }
-        let known = matches!(self.channels.read().get(&channel), Some(None));
-        !known && !matches!(self.channels.write().insert(channel, None), Some(None))
+        self.worked[index(channel)].store(now.0, Ordering::Relaxed);
+        let known = matches!(self.channels.read()[index(channel)], Trial::Works);
+        !known && !matches!(std::mem::replace(&mut self.channels.write()[index(channel)], Trial::Works), Trial::Works)
     }
+}
+
+fn index(channel: ChannelKind) -> usize {
+    usize::from(channel.number())
 }
 
 #[cfg(test)]

@@ -216,7 +216,7 @@ pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People, reading
         return Ok(Planned { rows: Vec::new(), policy_version: policy.version, read: None });
     }
     // Read before the facts: a change in between makes them look old, never new.
-    let version = inner.store.facts_version().filter(|_| reading != Reading::Facts);
+    let version = (reading != Reading::Facts).then(|| inner.store.facts_version());
     let depth = FactsDepth {
         timezones: policy.quiet_hours().is_some(),
         mailboxes: version.is_some() && reading == Reading::Everything,

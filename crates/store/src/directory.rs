@@ -505,8 +505,9 @@ pub trait Directory {
     async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)>;
 
     /// A number that moves with every change of people, devices and registrations, once the change can be read: facts that
-    /// were read at the number that stands now are still true. `None` where another process may change them unseen.
-    fn facts_version(&self) -> Option<u64>;
+    /// were read at the number that stands now are still true. Where processes share the store it also moves twice a second,
+    /// so that what another one changed holds here half a second later at the latest.
+    fn facts_version(&self) -> u64;
     /// Facts of some people, whose keys are sorted.
     async fn facts(&self, tenant: TenantKey, people: Arc<[PersonKey]>, depth: FactsDepth) -> Result<FactsPage>;
     /// Facts of everybody with a key in the range, both ends included: for reports over a whole organization.

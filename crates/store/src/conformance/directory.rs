@@ -30,6 +30,7 @@ stories![
     a_code_enrols_once_and_in_time,
     facts_are_those_of_the_asked_people_in_order,
     facts_are_as_deep_as_asked_for,
+    the_number_of_the_facts_moves_with_each_change_of_them,
 ];
 
 fn named(upn: &str) -> PersonFields {
@@ -453,4 +454,36 @@ async fn facts_are_as_deep_as_asked_for(stage: Stage) {
     assert_eq!(page.address(&page.registrations[0]).map(|a| a.token), Some("secret"));
     let page = facts(FactsDepth { addresses: crate::Addresses::Of(Service::Apns), ..FactsDepth::default() }).await;
     assert_eq!(page.registrations[0].address, None, "another service's address stays where it is");
+}
+
+async fn the_number_of_the_facts_moves_with_each_change_of_them(stage: Stage) {
+    let (store, tenant) = (&stage.store, stage.tenant);
+    let mut stood = store.facts_version();
+    let mut moved = |what: &str| {
+        let stands = store.facts_version();
+        assert_ne!(stands, stood, "{what}");
+        stood = stands;
+    };
+    let ada = store.create_person(tenant, stage.id(), named("ada@example.org"), None).await.expect("a person").key;
+    moved("a person came");
+    let fields = PersonFields { quiet_hours: Some("22:00-07:00".into()), ..named("ada@example.org") };
+    store.update_person(tenant, ada, None, fields).await.expect("changed");
+    moved("a person changed");
+    let phone = store.create_device(tenant, stage.id(), device("phone", Some(ada)), None).await.expect("a device").key;
+    moved("a device came");
+    store.update_device(tenant, phone, None, DeviceFields { play_services: true, ..device("phone", Some(ada)) }).await.expect("changed");
+    moved("a device changed");
+    let registered = store.put_registration(tenant, phone, stage.id(), registration("t1"), None).await.expect("registered");
+    moved("a registration came");
+    store.delete_registration(tenant, phone, registered.id).await.expect("removed");
+    moved("a registration went");
+    store.create_code(tenant, [9; 32], ada, stage.now().plus(Duration::from_secs(60)), None).await.expect("a code");
+    let token = NewToken { id: stage.id(), hash: [3; 32], name: "app".into(), opens: TokenUse::Device(DeviceKey(0)), expires_at: None };
+    let enrolment = Enrolment { code: [9; 32], device_id: stage.id(), device: device("new", None), token };
+    store.enrol(enrolment, stage.now()).await.expect("enrolled");
+    moved("a device enrolled");
+    store.delete_device(tenant, phone, None).await.expect("removed");
+    moved("a device went");
+    store.delete_person(tenant, ada, None).await.expect("removed");
+    moved("a person went");
 }

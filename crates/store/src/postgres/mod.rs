@@ -36,6 +36,7 @@ use args::Arg;
 use model::{Clock, Timestamp};
 use pool::{Lane, Pool};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How often a job is told again that PostgreSQL ended in favour of another.
 const AGAIN: usize = 6;
@@ -75,6 +76,28 @@ struct Inner {
     bell: bell::Bell,
     scratch: std::path::PathBuf,
     time: Time,
+    facts: FactsVersion,
+}
+
+/// For how long facts count as true while this process changes nothing: another one may change them unseen.
+const FACTS_FOR: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Moves with every change that this process makes to what facts are read from, and with time.
+struct FactsVersion {
+    changes: AtomicU64,
+    since: std::time::Instant,
+}
+
+impl FactsVersion {
+    fn now(&self) -> u64 {
+        let spans = self.since.elapsed().as_millis() / FACTS_FOR.as_millis();
+        // Both only grow, so their sum stands still only while both do.
+        self.changes.load(Ordering::Acquire).wrapping_add(u64::try_from(spans).unwrap_or(u64::MAX))
+    }
+
+    fn moved(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl Postgres {
@@ -90,7 +113,15 @@ impl Postgres {
         let migrated = tokio::task::spawn_blocking(move || opening::migrate(lent.get()).map(|()| lent.home())).await;
         migrated.unwrap_or_else(|_| Err(StoreError::Broken("opening the store was interrupted".into())))?;
         let bell = bell::Bell::start(address);
-        let store = Postgres { inner: Arc::new(Inner { pool, bell, scratch, time }) };
+        let store = Postgres {
+            inner: Arc::new(Inner {
+                pool,
+                bell,
+                scratch,
+                time,
+                facts: FactsVersion { changes: AtomicU64::new(0), since: std::time::Instant::now() },
+            }),
+        };
         crate::Outbox::void_claims(&store).await?;
         import::recover(&store).await?;
         Ok(store)
@@ -140,6 +171,24 @@ impl Postgres {
         job: impl FnMut(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.transact(Lane::Urgent, Some(tenant), job).await
+    }
+
+    /// As [`Postgres::edit`], for a job that changes what facts are read from.
+    pub(crate) async fn edit_facts<T: Send + 'static>(
+        &self,
+        tenant: model::TenantKey,
+        job: impl FnMut(&Connection, Timestamp) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.edit(tenant, job).await.inspect(|_| self.facts_moved())
+    }
+
+    /// People, devices or registrations were changed.
+    pub(crate) fn facts_moved(&self) {
+        self.inner.facts.moved();
+    }
+
+    pub(crate) fn facts_version(&self) -> u64 {
+        self.inner.facts.now()
     }
 
     pub(crate) async fn transact<T: Send + 'static>(

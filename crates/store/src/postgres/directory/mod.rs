@@ -17,15 +17,15 @@ use uuid::Uuid;
 #[async_trait]
 impl Directory for Postgres {
     async fn create_person(&self, tenant: TenantKey, id: Uuid, fields: PersonFields, once: Option<Once>) -> Result<Person> {
-        self.edit(tenant, move |c, now| people::create(c, now, tenant, id, &fields, once.as_ref())).await
+        self.edit_facts(tenant, move |c, now| people::create(c, now, tenant, id, &fields, once.as_ref())).await
     }
 
     async fn update_person(&self, tenant: TenantKey, key: PersonKey, expected: Option<i64>, fields: PersonFields) -> Result<Person> {
-        self.edit(tenant, move |c, now| people::update(c, now, tenant, key, expected, &fields)).await
+        self.edit_facts(tenant, move |c, now| people::update(c, now, tenant, key, expected, &fields)).await
     }
 
     async fn delete_person(&self, tenant: TenantKey, key: PersonKey, expected: Option<i64>) -> Result<()> {
-        self.edit(tenant, move |c, now| people::delete(c, now, tenant, key, expected)).await
+        self.edit_facts(tenant, move |c, now| people::delete(c, now, tenant, key, expected)).await
     }
 
     async fn person(&self, tenant: TenantKey, key: PersonKey) -> Result<Option<Person>> {
@@ -42,15 +42,15 @@ impl Directory for Postgres {
     }
 
     async fn create_group(&self, tenant: TenantKey, id: Uuid, fields: GroupFields, once: Option<Once>) -> Result<Group> {
-        self.edit(tenant, move |c, now| groups::create(c, now, tenant, id, &fields, once.as_ref())).await
+        self.edit_facts(tenant, move |c, now| groups::create(c, now, tenant, id, &fields, once.as_ref())).await
     }
 
     async fn update_group(&self, tenant: TenantKey, key: GroupKey, expected: Option<i64>, fields: GroupFields) -> Result<Group> {
-        self.edit(tenant, move |c, _| groups::update(c, tenant, key, expected, &fields)).await
+        self.edit_facts(tenant, move |c, _| groups::update(c, tenant, key, expected, &fields)).await
     }
 
     async fn delete_group(&self, tenant: TenantKey, key: GroupKey, expected: Option<i64>) -> Result<()> {
-        self.edit(tenant, move |c, _| groups::delete(c, tenant, key, expected)).await
+        self.edit_facts(tenant, move |c, _| groups::delete(c, tenant, key, expected)).await
     }
 
     async fn group(&self, tenant: TenantKey, key: GroupKey) -> Result<Option<Group>> {
@@ -74,7 +74,7 @@ impl Directory for Postgres {
         remove: Vec<Member>,
         once: Option<Once>,
     ) -> Result<(u64, u64)> {
-        self.edit(tenant, move |c, now| groups::change_members(c, now, tenant, group, (&add[..], &remove[..]), once.as_ref())).await
+        self.edit_facts(tenant, move |c, now| groups::change_members(c, now, tenant, group, (&add[..], &remove[..]), once.as_ref())).await
     }
 
     async fn members(&self, tenant: TenantKey, group: GroupKey, after: Option<Member>, limit: u32) -> Result<Vec<MemberRow>> {
@@ -82,11 +82,11 @@ impl Directory for Postgres {
     }
 
     async fn create_device(&self, tenant: TenantKey, id: Uuid, fields: DeviceFields, once: Option<Once>) -> Result<Device> {
-        self.edit(tenant, move |c, now| devices::create(c, now, tenant, id, &fields, once.as_ref())).await
+        self.edit_facts(tenant, move |c, now| devices::create(c, now, tenant, id, &fields, once.as_ref())).await
     }
 
     async fn update_device(&self, tenant: TenantKey, key: DeviceKey, expected: Option<i64>, fields: DeviceFields) -> Result<Device> {
-        self.edit(tenant, move |c, _| devices::update(c, tenant, key, expected, &fields)).await
+        self.edit_facts(tenant, move |c, _| devices::update(c, tenant, key, expected, &fields)).await
     }
 
     async fn touch_device(&self, tenant: TenantKey, key: DeviceKey, at: Timestamp) -> Result<()> {
@@ -94,7 +94,7 @@ impl Directory for Postgres {
     }
 
     async fn delete_device(&self, tenant: TenantKey, key: DeviceKey, expected: Option<i64>) -> Result<()> {
-        self.edit(tenant, move |c, now| devices::delete(c, now, tenant, key, expected)).await
+        self.edit_facts(tenant, move |c, now| devices::delete(c, now, tenant, key, expected)).await
     }
 
     async fn device(&self, tenant: TenantKey, key: DeviceKey) -> Result<Option<Device>> {
@@ -118,11 +118,11 @@ impl Directory for Postgres {
         fields: RegistrationFields,
         once: Option<Once>,
     ) -> Result<Registration> {
-        self.edit(tenant, move |c, now| registrations::put(c, now, tenant, device, id, &fields, once.as_ref())).await
+        self.edit_facts(tenant, move |c, now| registrations::put(c, now, tenant, device, id, &fields, once.as_ref())).await
     }
 
     async fn delete_registration(&self, tenant: TenantKey, device: DeviceKey, id: Uuid) -> Result<()> {
-        self.edit(tenant, move |c, _| registrations::delete(c, tenant, device, id)).await
+        self.edit_facts(tenant, move |c, _| registrations::delete(c, tenant, device, id)).await
     }
 
     async fn registrations(&self, tenant: TenantKey, device: DeviceKey) -> Result<Vec<Registration>> {
@@ -137,15 +137,15 @@ impl Directory for Postgres {
         expires: Timestamp,
         once: Option<Once>,
     ) -> Result<()> {
-        self.edit(tenant, move |c, now| registrations::create_code(c, now, tenant, code, (person, expires), once.as_ref())).await
+        self.edit_facts(tenant, move |c, now| registrations::create_code(c, now, tenant, code, (person, expires), once.as_ref())).await
     }
 
     async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)> {
-        self.write(Lane::Urgent, move |c, _| registrations::enrol(c, &enrolment, now)).await
+        self.write(Lane::Urgent, move |c, _| registrations::enrol(c, &enrolment, now)).await.inspect(|_| self.facts_moved())
     }
 
-    fn facts_version(&self) -> Option<u64> {
-        None
+    fn facts_version(&self) -> u64 {
+        self.facts_version()
     }
 
     async fn facts(&self, tenant: TenantKey, people: Arc<[PersonKey]>, depth: FactsDepth) -> Result<FactsPage> {

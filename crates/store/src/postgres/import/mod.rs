@@ -169,7 +169,7 @@ async fn switch(store: &Postgres, scratch: Scratch) -> Result<Scratch> {
     scratch.go_on()?;
     let (tenant, generation) = (scratch.tenant, scratch.generation);
     store
-        .edit(tenant, move |c, _| {
+        .edit_facts(tenant, move |c, _| {
             let version: i64 = c.prepare_cached(SWITCH)?.query_row(params![tenant.0, generation + 1], |row| row.get(0))?;
             // What an import changed is not told one by one.
             untold(c, tenant, version)

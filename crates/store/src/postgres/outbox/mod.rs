@@ -88,7 +88,12 @@ impl Outbox for Postgres {
     }
 
     async fn settle(&self, batch: Arc<[Settle]>) -> Result<Settled> {
-        self.write(Connections::Settle, move |c, now| settle::settle(c, now, &batch)).await
+        let retires = batch.iter().any(|entry| matches!(entry, Settle::Row(row) if row.retire.is_some()));
+        let settled = self.write(Connections::Settle, move |c, now| settle::settle(c, now, &batch)).await?;
+        if retires {
+            self.facts_moved();
+        }
+        Ok(settled)
     }
 
     async fn void_claims(&self) -> Result<u64> {

@@ -149,8 +149,8 @@ impl Directory for Sqlite {
         self.write_facts(move |c, _| registrations::enrol(c, &enrolment, now)).await
     }
 
-    fn facts_version(&self) -> Option<u64> {
-        Some(self.inner.writer.facts_version())
+    fn facts_version(&self) -> u64 {
+        self.inner.writer.facts_version()
     }
 
     async fn facts(&self, tenant: TenantKey, people: Arc<[PersonKey]>, depth: FactsDepth) -> Result<FactsPage> {
