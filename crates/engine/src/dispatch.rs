@@ -79,21 +79,21 @@ pub(crate) async fn run(engine: Engine) {
 }
 
 async fn plan_event(engine: &Engine, event: EventRow, role: &str) -> crate::Result<()> {
-    let wrong = |e| crate::refusal("event", e);
     let inner = &engine.inner;
     // The card may be older than the plan's progress.
-    let mut cursor = event.cursor;
+    let cursor = event.cursor;
     let card = engine.keep_card(event);
     let event = &card.event;
     let lane = if event.recipients <= SMALL { Lane::Urgent } else { Lane::Bulk };
     let spec = Spec { kind: card.kind, urgency: event.urgency, expires_at: event.expires_at, devices: &event.addressed.devices };
-    let fresh = cursor == PersonKey(0);
-    let mut page = next_page(engine, event.key, cursor).await?;
-    if fresh && !inner.store.is_shared() {
-        show(engine, event).await?;
-    } else if fresh {
-        inner.published.notify_one();
+    if cursor == PersonKey(0) {
+        if inner.store.is_shared() {
+            inner.published.notify_one();
+        } else {
+            show(engine, event).await?;
+        }
     }
+    let mut page = prepare(engine, &spec, event.key, cursor).await?;
     let mut held = engine.now();
     loop {
         if inner.stop.is_cancelled() || inner.cancelled.read().contains(&event.key) {
@@ -105,30 +105,53 @@ async fn plan_event(engine: &Engine, event: EventRow, role: &str) -> crate::Resu
                 return Ok(());
             }
         }
-        let last = page.people.len() < PAGE_PEOPLE as usize;
-        cursor = page.people.last().copied().unwrap_or(cursor);
-        let carried_at_once = deliver::room(engine).await;
-        let planned = rows(engine, &spec, page, if carried_at_once { Reading::PushAddresses } else { Reading::Facts }).await?;
-        let places = deliver::places(engine, planned.read.as_ref().map_or(&[], |_| &planned.rows));
-        let claim = (!places.is_empty()).then(|| {
-            let lease = Lease { node: inner.node, until: engine.now().plus(engine.lease()) };
-            (lease, places.iter().map(|place| place.channel).collect())
-        });
-        let hand = Hand::of(&planned, engine.now());
-        let segments = segments(&planned.rows);
-        let plan = PagePlan { event: event.key, rows: planned.rows, policy_version: planned.policy_version, lane, cursor, last, claim };
-        let following = async { if last { Ok(People::default()) } else { next_page(engine, event.key, cursor).await } };
-        let (claims, following) = tokio::join!(inner.store.plan(plan), following);
-        let claims = claims.map_err(wrong)?;
-        if claims.len() < segments {
-            inner.planned.notify_one();
+        let Prepared { planned, upto, last } = page;
+        let planning = commit(engine, event.key, lane, planned, (upto, last));
+        let following = async { if last { Ok(None) } else { prepare(engine, &spec, event.key, upto).await.map(Some) } };
+        let (committed, following) = tokio::join!(planning, following);
+        committed?;
+        match following? {
+            Some(next) => page = next,
+            None => return Ok(()),
         }
-        deliver::carry_placed(engine, claims, places, hand);
-        if last {
-            return Ok(());
-        }
-        page = following?;
     }
+}
+
+/// A page that is decided and not committed.
+struct Prepared {
+    planned: Planned,
+    /// The last person of the page.
+    upto: PersonKey,
+    /// Whether it is the event's last.
+    last: bool,
+}
+
+/// Reads and decides the page that follows a person.
+async fn prepare(engine: &Engine, spec: &Spec<'_>, event: EventKey, after: PersonKey) -> crate::Result<Prepared> {
+    let page = next_page(engine, event, after).await?;
+    let last = page.people.len() < PAGE_PEOPLE as usize;
+    let upto = page.people.last().copied().unwrap_or(after);
+    let reading = if deliver::room(engine).await { Reading::PushAddresses } else { Reading::Facts };
+    Ok(Prepared { planned: rows(engine, spec, page, reading).await?, upto, last })
+}
+
+/// Commits a page, and has carried at once what there is room for.
+async fn commit(engine: &Engine, event: EventKey, lane: Lane, planned: Planned, (cursor, last): (PersonKey, bool)) -> crate::Result<()> {
+    let inner = &engine.inner;
+    let places = deliver::places(engine, planned.read.as_ref().map_or(&[], |_| &planned.rows));
+    let claim = (!places.is_empty()).then(|| {
+        let lease = Lease { node: inner.node, until: engine.now().plus(engine.lease()) };
+        (lease, places.iter().map(|place| place.channel).collect())
+    });
+    let hand = Hand::of(&planned, engine.now());
+    let segments = segments(&planned.rows);
+    let plan = PagePlan { event, rows: planned.rows, policy_version: planned.policy_version, lane, cursor, last, claim };
+    let claims = inner.store.plan(plan).await.map_err(|e| crate::refusal("event", e))?;
+    if claims.len() < segments {
+        inner.planned.notify_one();
+    }
+    deliver::carry_placed(engine, claims, places, hand);
+    Ok(())
 }
 
 /// How many segments a page makes: one for each channel with a row that is not final.

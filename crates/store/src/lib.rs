@@ -11,6 +11,7 @@
 pub mod cluster;
 pub mod conformance;
 pub mod directory;
+mod folded;
 pub mod import;
 pub mod inspect;
 pub mod ledger;

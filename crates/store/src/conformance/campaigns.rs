@@ -32,6 +32,7 @@ stories![
     a_wake_is_not_lost_to_a_claim_under_way,
     rows_that_wait_for_a_mend_of_ours_are_due_when_told,
     deliveries_are_listed_by_state_channel_and_reason,
+    mail_that_is_not_needed_is_found_beside_its_push_with_the_facts_and_the_policy_that_decided_it,
     the_failed_are_those_for_whom_only_the_inbox_worked,
 ];
 
@@ -429,6 +430,62 @@ async fn deliveries_are_listed_by_state_channel_and_reason(stage: Stage) {
     assert_eq!(list(DeliveryFilter { state: Some(State::Held), ..DeliveryFilter::default() }, None, 9).await, [1, 2, 3]);
     assert!(list(DeliveryFilter { state: Some(State::Gone), ..DeliveryFilter::default() }, None, 9).await.is_empty());
     assert!(list(DeliveryFilter { channel: Some(ChannelKind::Email), ..DeliveryFilter::default() }, None, 9).await.is_empty());
+}
+
+async fn mail_that_is_not_needed_is_found_beside_its_push_with_the_facts_and_the_policy_that_decided_it(stage: Stage) {
+    let event = stage.accept(stage.event(&people(4))).await.key;
+    let not_needed = Facts::ACTIVE | Facts::HAS_EMAIL | Facts::PUSH_GOES;
+    let mut rows = Vec::new();
+    for person in people(4) {
+        let push = stage.push(person);
+        let mail = crate::PlannedRow { seq: 1, channel: ChannelKind::Email, device: None, registration: None, ..push.clone() };
+        let (state, reason) = (State::Suppressed, Reason::EmailNotNeeded);
+        rows.extend([push, crate::PlannedRow { state, reason, facts: not_needed, ..mail }]);
+    }
+    stage.store.plan(stage.page(event, rows, true)).await.expect("planned");
+    assert_eq!(stage.count(event, State::Suppressed, Reason::EmailNotNeeded).await, 4);
+    let listed = async |filter: DeliveryFilter, limit: u32| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = stage.store.deliveries(event, filter, after, limit).await.expect("listed");
+            assert!(page.len() <= limit as usize);
+            let Some(last) = page.last() else { return found };
+            after = Some(last.id);
+            found.extend(page.iter().map(|record| (record.id.person.0, record.id.seq, record.channel)));
+        }
+    };
+    let both: Vec<_> = (1..=4).flat_map(|n| [(n, 0, ChannelKind::Apns), (n, 1, ChannelKind::Email)]).collect();
+    let mails: Vec<_> = (1..=4).map(|n| (n, 1, ChannelKind::Email)).collect();
+    for limit in 1..=9 {
+        assert_eq!(listed(DeliveryFilter::default(), limit).await, both, "{limit} a page");
+        assert_eq!(listed(DeliveryFilter { channel: Some(ChannelKind::Email), ..DeliveryFilter::default() }, limit).await, mails);
+        assert_eq!(listed(DeliveryFilter { reason: Some(Reason::EmailNotNeeded), ..DeliveryFilter::default() }, limit).await, mails);
+        let pushes = listed(DeliveryFilter { state: Some(State::Scheduled), ..DeliveryFilter::default() }, limit).await;
+        assert!(pushes.len() == 4 && pushes.iter().all(|(_, seq, _)| *seq == 0), "{pushes:?}");
+    }
+    let claim = stage.claim(1).await.remove(0);
+    let rows = stage.rows(&claim).await;
+    assert_eq!(rows.iter().map(|row| row.facts).collect::<Vec<_>>(), [stage.push(PersonKey(1)).facts; 4]);
+    let later = stage.now().plus(Duration::from_secs(60));
+    let to = |n: usize, policy_version: i64, now: (State, Reason)| {
+        let facts = Facts::LICENSED | Facts::ENROLLED;
+        Settle::Row(Settlement { policy_version, facts, ..stage.outcome(&claim, &rows[n], now, later) })
+    };
+    let held = (State::Held, Reason::ProviderUnavailable);
+    let batch = vec![to(0, 1, ACCEPTED), to(1, 2, ACCEPTED), to(2, 1, held), to(3, 2, held), release(&claim)];
+    stage.store.settle(batch.into()).await.expect("settled");
+    for (person, policy, now) in [(1, 1, ACCEPTED), (2, 2, ACCEPTED), (3, 1, held), (4, 2, held)] {
+        let (records, _) = stage.store.deliveries_of(event, PersonKey(person)).await.expect("read");
+        let [push, mail] = &records[..] else { panic!("two rows of {person}: {records:?}") };
+        assert_eq!(((push.state, push.reason), push.policy_version, push.facts), (now, policy, Facts::LICENSED | Facts::ENROLLED));
+        assert_eq!(
+            (mail.id.seq, mail.channel, mail.state, mail.reason),
+            (1, ChannelKind::Email, State::Suppressed, Reason::EmailNotNeeded)
+        );
+        assert_eq!((mail.facts, mail.policy_version, mail.attempts.len()), (not_needed, 1, 0));
+    }
+    assert_eq!(listed(DeliveryFilter::default(), 3).await, both);
+    assert_eq!(stage.count(event, State::Suppressed, Reason::EmailNotNeeded).await, 4);
 }
 
 async fn the_failed_are_those_for_whom_only_the_inbox_worked(stage: Stage) {

@@ -6,13 +6,14 @@
 //! generation makes the segment due at once.
 
 use super::plan::lane_number;
+use crate::folded;
 use crate::postgres::args::params;
 use crate::postgres::facts;
 use crate::postgres::link::{Connection, OptionalExtension};
 use crate::sqlite::columns::word;
 use crate::{Claim, DueRow, FactsDepth, FactsPage, Lease, Loaded, Result};
 use model::event::EventState;
-use model::{ChannelKind, DeviceKey, EventKey, Facts, Lane, PersonKey, Reason, RegistrationKey, SegmentKey, State, TenantKey, Timestamp};
+use model::{ChannelKind, DeviceKey, EventKey, Lane, PersonKey, Reason, RegistrationKey, SegmentKey, State, TenantKey, Timestamp};
 
 const DUE: &str = "SELECT s.key, s.generation, s.tenant, s.event, s.first, s.last, s.due, s.channel FROM unnest($2::bigint[]) AS c (channel) \
     CROSS JOIN LATERAL (SELECT * FROM segment WHERE lane = $1 AND channel = c.channel AND due <= $3 ORDER BY due LIMIT $4 \
@@ -136,7 +137,7 @@ fn due_rows(c: &Connection, now: Option<i64>, claim: &Claim, all: bool, woken: b
             registration: row.get::<Option<u32>>(3)?.map(RegistrationKey),
             state: word(State::from_number, row.get(4)?, "state")?,
             reason: word(Reason::from_number, row.get(5)?, "reason")?,
-            facts: Facts(row.get(6)?),
+            facts: folded::own_facts(row.get(6)?),
             attempts: row.get(7)?,
             due: Timestamp(row.get(8)?),
         });

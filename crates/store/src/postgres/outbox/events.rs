@@ -1,14 +1,14 @@
 //! Looking events and deliveries up.
 
 use super::{counts, plan};
+use crate::folded;
 use crate::postgres::args::{ToArg, params};
 use crate::postgres::link::{Connection, Row};
 use crate::sqlite::columns::{id, json, unsigned, word};
 use crate::{Attempt, DeliveryFilter, DeliveryRecord, EventRow, ReceiptRow, Result, Text};
 use model::event::{AudienceMode, EventState};
 use model::{
-    ChannelKind, DeliveryId, DeviceKey, EventKey, Facts, PersonKey, Reason, ReceiptKind, RegistrationKey, State, TenantKey, Timestamp,
-    Urgency,
+    ChannelKind, DeliveryId, DeviceKey, EventKey, PersonKey, Reason, ReceiptKind, RegistrationKey, State, TenantKey, Timestamp, Urgency,
 };
 use roaring::RoaringBitmap;
 use uuid::Uuid;
@@ -38,9 +38,10 @@ macro_rules! select_delivery {
 }
 
 const OF_PERSON: &str = select_delivery!("person = $2 ORDER BY seq");
+/// From a row on, for another may be folded into it; with the least facts of a row into which one is that is wanted.
 const BEHIND: &str = select_delivery!(
-    "(person, seq) > ($2, $3) AND ($4::bigint IS NULL OR state = $4) AND ($5::bigint IS NULL OR channel = $5) AND ($6::bigint IS NULL OR reason = $6) \
-     ORDER BY person, seq LIMIT $7"
+    "(person, seq) >= ($2, $3) AND (($4::bigint IS NULL OR state = $4) AND ($5::bigint IS NULL OR channel = $5) \
+     AND ($6::bigint IS NULL OR reason = $6) OR facts >= $8) ORDER BY person, seq LIMIT $7"
 );
 const ATTEMPTS: &str =
     "SELECT number, at, outcome, code, status FROM attempt WHERE event = $1 AND person = $2 AND seq = $3 ORDER BY number";
@@ -118,8 +119,8 @@ fn event(row: &Row) -> Result<EventRow> {
     })
 }
 
-/// A row, and its accepted first try, which has no row of its own.
-fn delivery(c: &Connection, event: EventKey, row: &Row) -> Result<DeliveryRecord> {
+/// A row, with its accepted first try, which has no row of its own, and the row that is folded into it.
+fn delivery(c: &Connection, event: EventKey, row: &Row) -> Result<(DeliveryRecord, Option<DeliveryRecord>)> {
     let key = plan::id_of(event, row.get(0)?, row.get(1)?);
     let state = word(State::from_number, row.get(5)?, "state")?;
     let (tries, at): (u16, Option<i64>) = (row.get(10)?, row.get(11)?);
@@ -128,18 +129,21 @@ fn delivery(c: &Connection, event: EventKey, row: &Row) -> Result<DeliveryRecord
         let outcome = model::Outcome::Accepted.word().into();
         attempts.push(Attempt { number: 1, at: Timestamp(at), outcome, code: "".into(), status: 0 });
     }
-    Ok(DeliveryRecord {
+    let stored = row.get(7)?;
+    let record = DeliveryRecord {
         id: key,
         channel: word(ChannelKind::from_number, row.get(2)?, "channel")?,
         device: row.get::<Option<u32>>(3)?.map(DeviceKey),
         registration: row.get::<Option<u32>>(4)?.map(RegistrationKey),
         state,
         reason: word(Reason::from_number, row.get(6)?, "reason")?,
-        facts: Facts(row.get(7)?),
+        facts: folded::own_facts(stored),
         due: Timestamp(row.get(8)?),
         policy_version: row.get(9)?,
         attempts,
-    })
+    };
+    let folded = folded::unfold(&record, stored);
+    Ok((record, folded))
 }
 
 fn attempts(c: &Connection, key: DeliveryId) -> Result<Vec<Attempt>> {
@@ -157,7 +161,9 @@ pub(super) fn of_person(c: &Connection, event: EventKey, person: PersonKey) -> R
     let mut rows = select.query(params![event.0, person.0])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        records.push(delivery(c, event, row)?);
+        let (record, folded) = delivery(c, event, row)?;
+        records.push(record);
+        records.extend(folded);
     }
     let mut select = c.prepare_cached(RECEIPTS)?;
     let mut rows = select.query(params![event.0, person.0])?;
@@ -189,11 +195,16 @@ pub(super) fn behind(
     let (person, seq) = after.map_or((-1, 0), |after| (i64::from(after.person.0), after.seq));
     let (state, channel, reason) = (state.map(State::number), channel.map(ChannelKind::number), reason.map(Reason::number));
     let mut select = c.prepare_cached(BEHIND)?;
-    let mut rows = select.query(params![event.0, person, seq, state, channel, reason, limit])?;
+    let folds = if folded::wanted(filter) { folded::FOLD } else { i64::MAX };
+    // Of the first row only what is folded into it may be new.
+    let mut rows = select.query(params![event.0, person, seq, state, channel, reason, limit.saturating_add(1), folds])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        records.push(delivery(c, event, row)?);
+        let (record, folded) = delivery(c, event, row)?;
+        let new = |record: &DeliveryRecord| after.is_none_or(|after| (record.id.person, record.id.seq) > (after.person, after.seq));
+        records.extend([Some(record), folded].into_iter().flatten().filter(|one| new(one) && folded::lets_through(filter, one)));
     }
+    records.truncate(limit as usize);
     Ok(records)
 }
 

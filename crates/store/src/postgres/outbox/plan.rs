@@ -4,6 +4,7 @@
 
 use super::counts::Tally;
 use super::{inbox, settle};
+use crate::folded;
 use crate::postgres::args::{Arg, params};
 use crate::postgres::link::{Connection, OptionalExtension};
 use crate::postgres::{Span, copy};
@@ -88,20 +89,22 @@ fn insert_rows(c: &Connection, event: EventKey, page: &PagePlan, rows: &[Planned
     let mut tally = Tally::default();
     let (mut people, mut last) = (0, None);
     let (mut reached, mut hopeful) = (0, None);
-    for row in rows {
+    for (row, facts) in folded::fold(rows) {
         let due = if row.state.is_final() { 0 } else { row.due.0 };
-        file.row(11);
-        file.int8(event.0);
-        file.int8(row.person.into());
-        file.int8(due);
-        file.some_int8(row.device.map(i64::from));
-        file.some_int8(row.registration.map(i64::from));
-        file.int8(row.facts.0.into());
-        file.int4(page.policy_version)?;
-        file.int4(row.seq.into())?;
-        file.int2(row.channel.number());
-        file.int2(row.state.number());
-        file.int2(row.reason.number());
+        if let Some(facts) = facts {
+            file.row(11);
+            file.int8(event.0);
+            file.int8(row.person.into());
+            file.int8(due);
+            file.some_int8(row.device.map(i64::from));
+            file.some_int8(row.registration.map(i64::from));
+            file.int8(facts);
+            file.int4(page.policy_version)?;
+            file.int4(row.seq.into())?;
+            file.int2(row.channel.number());
+            file.int2(row.state.number());
+            file.int2(row.reason.number());
+        }
         tally.plan(event, row);
         people += i64::from(last != Some(row.person));
         last = Some(row.person);

@@ -18,17 +18,30 @@ const BACK: &str = "ROLLBACK TO fast";
 const SEGMENTS: &str = "SELECT key, generation, node IS NOT NULL, tenant, event, channel, first, last, woken FROM segment \
     WHERE key = ANY ($1) ORDER BY key FOR UPDATE";
 /// The usual case, an accepted first try of a row that was free to go.
-const FIRST_ACCEPTED: &str = "UPDATE delivery SET state = 3, reason = 0, facts = u.facts, due = 0, attempts = 1, at = u.at, policy = u.policy \
+/// What is folded into it stays, as long as the policy is the one that decided it.
+const FIRST_ACCEPTED: &str = "UPDATE delivery SET state = 3, reason = 0, facts = delivery.facts >> 32 << 32 | u.facts, due = 0, attempts = 1, \
+    at = u.at, policy = u.policy \
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS u (event, person, seq, facts, at, policy) \
-    WHERE delivery.event = u.event AND delivery.person = u.person AND delivery.seq = u.seq AND state = 1 AND reason = 0";
+    WHERE delivery.event = u.event AND delivery.person = u.person AND delivery.seq = u.seq AND state = 1 AND reason = 0 \
+    AND (delivery.policy = u.policy OR delivery.facts < 4294967296)";
+/// What is folded into rows of another policy gets a row of its own: suppressed (4) mail (5) that was not needed (12).
+const UNFOLD: [&str; 2] = [
+    "INSERT INTO delivery (event, person, due, facts, policy, seq, channel, state, reason) \
+    SELECT d.event, d.person, 0, d.facts >> 32, d.policy, d.seq + 1, 5, 4, 12 \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (event, person, seq, policy) \
+    JOIN delivery d ON d.event = u.event AND d.person = u.person AND d.seq = u.seq WHERE d.facts >= 4294967296 AND d.policy <> u.policy",
+    "UPDATE delivery SET facts = facts & 4294967295 \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (event, person, seq, policy) \
+    WHERE delivery.event = u.event AND delivery.person = u.person AND delivery.seq = u.seq AND delivery.policy <> u.policy",
+];
 /// Applies only where the row stands as the caller saw it, so that the counts stay right.
-const ROWS: &str = "UPDATE delivery SET state = u.state, reason = u.reason, facts = u.facts, due = u.due, \
+const ROWS: &str = "UPDATE delivery SET state = u.state, reason = u.reason, facts = delivery.facts >> 32 << 32 | u.facts, due = u.due, \
     attempts = greatest(delivery.attempts, u.attempts), at = coalesce(u.at, delivery.at), policy = u.policy \
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], \
     $10::bigint[], $11::bigint[], $12::bigint[]) \
     AS u (event, person, seq, state, reason, facts, due, attempts, at, policy, was_state, was_reason) \
     WHERE delivery.event = u.event AND delivery.person = u.person AND delivery.seq = u.seq \
-    AND delivery.state = u.was_state AND delivery.reason = u.was_reason";
+    AND delivery.state = u.was_state AND delivery.reason = u.was_reason AND (delivery.policy = u.policy OR delivery.facts < 4294967296)";
 const STANDS: &str = "SELECT d.event, d.person, d.seq, d.state, d.reason \
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (event, person, seq) \
     JOIN delivery d ON d.event = u.event AND d.person = u.person AND d.seq = u.seq ORDER BY d.event, d.person, d.seq FOR UPDATE OF d";
@@ -268,10 +281,14 @@ impl<'b> Rows<'b> {
 
 type Stands = HashMap<DeliveryId, (State, Reason)>;
 
-/// Where rows stand, held.
+/// Where rows stand, held; what is folded into rows whose policy changes stands alone afterwards.
 fn stands(c: &Connection, rows: &[(TenantKey, &Settlement)]) -> Result<Stands> {
-    let column = |of: fn(&DeliveryId) -> i64| rows.iter().map(|(_, row)| of(&row.id)).collect::<Vec<i64>>();
-    let ids = params![column(|id| id.event.0), column(|id| id.person.into()), column(|id| id.seq.into())];
+    let column = |of: fn(&Settlement) -> i64| rows.iter().map(|(_, row)| of(row)).collect::<Vec<i64>>();
+    let (events, people, seqs) = (column(|row| row.id.event.0), column(|row| row.id.person.into()), column(|row| row.id.seq.into()));
+    for sql in UNFOLD {
+        c.prepare_cached(sql)?.execute(params![events.clone(), people.clone(), seqs.clone(), column(|row| row.policy_version)])?;
+    }
+    let ids = params![events, people, seqs];
     let mut stands = HashMap::with_capacity(rows.len());
     for row in c.prepare_cached(STANDS)?.all(ids)? {
         let id = super::plan::id_of(EventKey(row.get(0)?), row.get(1)?, row.get(2)?);
@@ -431,5 +448,22 @@ pub(super) fn look_again(c: &Connection, now: Timestamp, event: EventKey, channe
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[SEGMENTS, FIRST_ACCEPTED, ROWS, STANDS, ATTEMPTS, RETIRE, LOG_PUSHES, EARLIEST, WAIT, GONE, HOLD_END, EVENTS, DONE, HOLDING, HURRY];
+pub(super) const STATEMENTS: &[&str] = &[
+    SEGMENTS,
+    FIRST_ACCEPTED,
+    UNFOLD[0],
+    UNFOLD[1],
+    ROWS,
+    STANDS,
+    ATTEMPTS,
+    RETIRE,
+    LOG_PUSHES,
+    EARLIEST,
+    WAIT,
+    GONE,
+    HOLD_END,
+    EVENTS,
+    DONE,
+    HOLDING,
+    HURRY,
+];

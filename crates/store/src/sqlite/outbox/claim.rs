@@ -7,9 +7,10 @@
 use super::super::columns::word;
 use super::super::{facts, opening};
 use super::plan::lane_number;
+use crate::folded;
 use crate::{Claim, DueRow, FactsDepth, FactsPage, Lease, Loaded, Result};
 use model::event::EventState;
-use model::{ChannelKind, DeviceKey, EventKey, Facts, Lane, PersonKey, Reason, RegistrationKey, SegmentKey, State, TenantKey, Timestamp};
+use model::{ChannelKind, DeviceKey, EventKey, Lane, PersonKey, Reason, RegistrationKey, SegmentKey, State, TenantKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 const DUE: &str = "SELECT key, generation, tenant, event, first, last, due FROM segment \
@@ -132,7 +133,7 @@ fn due_rows(c: &Connection, now: Timestamp, claim: &Claim, all: bool, woken: boo
             registration: row.get::<_, Option<u32>>(3)?.map(RegistrationKey),
             state: word(State::from_number, row.get(4)?, "state")?,
             reason: word(Reason::from_number, row.get(5)?, "reason")?,
-            facts: Facts(row.get(6)?),
+            facts: folded::own_facts(row.get(6)?),
             attempts: row.get(7)?,
             due: Timestamp(row.get(8)?),
         });

@@ -4,6 +4,7 @@
 use super::super::columns::{Repeated, unsigned};
 use super::counts::Tally;
 use super::inbox;
+use crate::folded;
 use crate::{Claim, Lease, PagePlan, PlannedRow, Result};
 use model::event::EventState;
 use model::{ChannelKind, DeliveryId, EventKey, Lane, PersonKey, SegmentKey, TenantKey, Timestamp};
@@ -73,21 +74,23 @@ fn insert_rows(c: &Connection, page: &PagePlan, rows: &[PlannedRow]) -> Result<(
     let mut tally = Tally::default();
     let (mut people, mut last) = (0, None);
     let (mut reached, mut hopeful) = (0, None);
-    for row in rows {
+    for (row, facts) in folded::fold(rows) {
         let due = if row.state.is_final() { 0 } else { row.due.0 };
-        insert.run([
-            Some(page.event.0),
-            Some(row.person.into()),
-            Some(row.seq.into()),
-            Some(row.channel.number().into()),
-            Some(row.state.number().into()),
-            Some(row.reason.number().into()),
-            Some(row.facts.0.into()),
-            row.device.map(i64::from),
-            row.registration.map(i64::from),
-            Some(page.policy_version),
-            Some(due),
-        ])?;
+        if facts.is_some() {
+            insert.run([
+                Some(page.event.0),
+                Some(row.person.into()),
+                Some(row.seq.into()),
+                Some(row.channel.number().into()),
+                Some(row.state.number().into()),
+                Some(row.reason.number().into()),
+                facts,
+                row.device.map(i64::from),
+                row.registration.map(i64::from),
+                Some(page.policy_version),
+                Some(due),
+            ])?;
+        }
         tally.plan(page.event, row);
         people += i64::from(last != Some(row.person));
         last = Some(row.person);

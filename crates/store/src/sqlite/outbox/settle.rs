@@ -12,11 +12,20 @@ use std::collections::HashMap;
 
 const SEGMENT: &str = "SELECT generation, node IS NOT NULL, tenant, event, channel, first, last, woken FROM segment WHERE key = ?1";
 /// Applies only where the row stands as the caller saw it, so that the counts stay right.
-const ROW: &str = "UPDATE delivery SET state = ?4, reason = ?5, facts = ?6, due = ?7, attempts = max(attempts, ?8), at = coalesce(?9, at), \
-    policy = ?10 WHERE event = ?1 AND person = ?2 AND seq = ?3 AND state = ?11 AND reason = ?12";
+/// What is folded into it stays, as long as the policy is the one that decided it.
+const ROW: &str = "UPDATE delivery SET state = ?4, reason = ?5, facts = facts >> 32 << 32 | ?6, due = ?7, attempts = max(attempts, ?8), \
+    at = coalesce(?9, at), policy = ?10 \
+    WHERE event = ?1 AND person = ?2 AND seq = ?3 AND state = ?11 AND reason = ?12 AND (policy = ?10 OR facts < 4294967296)";
 /// The same for the usual case, an accepted first try of a row that was free to go, with half the parameters.
-const FIRST_ACCEPTED: &str = "UPDATE delivery SET state = 3, reason = 0, facts = ?4, due = 0, attempts = 1, at = ?5, policy = ?6 \
-    WHERE event = ?1 AND person = ?2 AND seq = ?3 AND state = 1 AND reason = 0";
+const FIRST_ACCEPTED: &str = "UPDATE delivery SET state = 3, reason = 0, facts = facts >> 32 << 32 | ?4, due = 0, attempts = 1, at = ?5, \
+    policy = ?6 WHERE event = ?1 AND person = ?2 AND seq = ?3 AND state = 1 AND reason = 0 AND (policy = ?6 OR facts < 4294967296)";
+/// What is folded into a row gets a row of its own: suppressed (4) mail (5) that was not needed (12).
+const UNFOLD: [&str; 2] = [
+    "INSERT INTO delivery (event, person, seq, channel, state, reason, facts, policy, due) \
+    SELECT event, person, seq + 1, 5, 4, 12, facts >> 32, policy, 0 FROM delivery \
+    WHERE event = ?1 AND person = ?2 AND seq = ?3 AND facts >= 4294967296",
+    "UPDATE delivery SET facts = facts & 4294967295 WHERE event = ?1 AND person = ?2 AND seq = ?3",
+];
 const STAND: &str = "SELECT state, reason FROM delivery WHERE event = ?1 AND person = ?2 AND seq = ?3";
 const ATTEMPT: &str =
     "INSERT OR REPLACE INTO attempt (event, person, seq, number, at, outcome, code, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -178,14 +187,21 @@ impl<'c> Rows<'c> {
     }
 
     /// The row does not stand where the claim saw it: something else ended it meanwhile (a receipt, a leaver). That stays,
-    /// unless the provider took the message: what was sent was sent.
+    /// unless the provider took the message: what was sent was sent. Or the policy is no longer the one that decided what is
+    /// folded into it.
     fn settle_moved(&mut self, row: &Settlement) -> Result<()> {
         let mut stand = self.c.prepare_cached(STAND)?;
         let found = stand.query_row(params![row.id.event.0, row.id.person.0, row.id.seq], |row| Ok((row.get(0)?, row.get(1)?)));
         let Some((state, reason)) = found.optional()? else { return Ok(()) };
         let was = (word(State::from_number, state, "state")?, word(Reason::from_number, reason, "reason")?);
         let stays = was.0.is_final() && (row.now.0 != State::Accepted || was.0 == State::Accepted);
-        if !stays && self.update(row, was)? {
+        if stays {
+            return Ok(());
+        }
+        for sql in UNFOLD {
+            self.c.prepare_cached(sql)?.execute(params![row.id.event.0, row.id.person.0, row.id.seq])?;
+        }
+        if self.update(row, was)? {
             self.tally.moved(row.id.event, row.channel, was, row.now);
         }
         Ok(())
@@ -275,5 +291,21 @@ fn earliest(c: &Connection, held: Held) -> Result<Option<Timestamp>> {
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[SEGMENT, ROW, FIRST_ACCEPTED, STAND, ATTEMPT, RETIRE, LOG_PUSH, EARLIEST, WAIT, GONE, EVENT, DONE, HOLDING, HURRY];
+pub(super) const STATEMENTS: &[&str] = &[
+    SEGMENT,
+    ROW,
+    FIRST_ACCEPTED,
+    UNFOLD[0],
+    UNFOLD[1],
+    STAND,
+    ATTEMPT,
+    RETIRE,
+    LOG_PUSH,
+    EARLIEST,
+    WAIT,
+    GONE,
+    EVENT,
+    DONE,
+    HOLDING,
+    HURRY,
+];
