@@ -15,7 +15,7 @@ use crate::stores;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use servers::PrivatePostgres;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Rest between two measured programs.
 const REST: Duration = Duration::from_millis(500);
@@ -23,15 +23,24 @@ const REST: Duration = Duration::from_millis(500);
 const PROCESSES: u32 = 3;
 const MISSING: &str = "PostgreSQL is not installed";
 
-/// Row 17: campaigns to the middle directory, each beside the limit program.
+/// Row 17: campaigns to the middle and the large directory, each beside the limit program.
 pub fn campaigns(bench: &mut Bench) -> Result<Vec<Measure>> {
-    let people = bench.options.sizes.middle;
+    let mut measures = Vec::new();
+    for people in [bench.options.sizes.middle, bench.options.sizes.large] {
+        measures.extend(campaigns_to(bench, people)?);
+    }
+    Ok(measures)
+}
+
+fn campaigns_to(bench: &mut Bench, people: u32) -> Result<Vec<Measure>> {
     let label = size(people);
     let ratio = ask("17", format!("APNs deliveries/s on PostgreSQL against h2load, {label} devices"), "").at_least(0.3, 0.6);
     let Some(postgres) = PrivatePostgres::start(true) else { return Ok(vec![ratio.skipped(MISSING)]) };
     let plan = Plan { database: Some(postgres.database()), ..bench.plan.clone() };
-    let data = bench.plan.folder.join("store-postgres");
+    let data = bench.plan.folder.join(format!("store-postgres-{people}"));
+    let filling = Instant::now();
     stores::fill(&plan, &bench.sink, &data, Shape { people, nested: false, by: Reached::Apple })?;
+    eprintln!("   {label} people and devices imported in {:.1} s", filling.elapsed().as_secs_f64());
     postgres.analyse();
     let mut server = Server::start(&plan, &bench.sink, &data)?;
     let (mut limits, mut runs): (Vec<f64>, Vec<Ran>) = (Vec::new(), Vec::new());
