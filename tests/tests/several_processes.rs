@@ -80,6 +80,24 @@ async fn when_one_of_two_processes_is_killed_the_other_does_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_killed_and_started_again_on_its_folder_goes_on_without_waiting_for_its_own_leases() {
+    const PEOPLE: u64 = 8_000;
+    let Some(mut stage) = stage(CONNECTIONS).await else { return };
+    let id = campaign(&stage, PEOPLE as usize, 800).await;
+    eventually("a part of it", SOON, async || when(stage.apple.stats().accepted > PEOPLE / 8)).await;
+    stage.server.kill9();
+    let before = stage.apple.stats().accepted;
+    stage.server.restart().await;
+    // A lease lasts ten seconds; nobody else is there to take these over.
+    let patience = Duration::from_secs(4);
+    eventually("the next push", patience, async || when(stage.apple.stats().accepted > before)).await;
+    let done = stage.api.done_within(&id, PATIENCE).await;
+    assert_eq!(number(&done, "accepted"), PEOPLE, "{done}");
+    let stats = stage.apple.stats();
+    assert!(stats.distinct == PEOPLE && stats.repeats <= BOUND, "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_concurrent_group_sends_at_two_processes_against_a_limit_of_25_accept_exactly_25() {
     let Some(stage) = stage(1).await else { return };
     let (_other, there) = stage.another(None).await;

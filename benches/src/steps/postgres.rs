@@ -1,9 +1,9 @@
 //! PostgreSQL instead of SQLite (row 17), and three processes on one store (row 15): on a cluster of its own, which waits for
 //! the disk as one in earnest does, on the same two cores as everything else.
 
-use super::Bench;
 use super::streams::enrol;
 use super::throughput::size;
+use super::{Bench, restart, singles};
 use crate::campaign::{self, Ran, Text, send};
 use crate::directory::{EVERYONE, Reached, Shape};
 use crate::limit;
@@ -54,7 +54,14 @@ fn campaigns_to(bench: &mut Bench, people: u32) -> Result<Vec<Measure>> {
         eprintln!("   round {round}: {:.0}/s, CPU {:.2} ms/1k without PostgreSQL's own", ran.rate(), ran.cpu_per_thousand());
         runs.push(ran);
     }
+    let mut more = if people == bench.options.sizes.large { large(bench, &mut server, &label, people, &runs)? } else { Vec::new() };
     server.stop()?;
+    if people == bench.options.sizes.large {
+        let cut = restart::cut(&plan, &mut bench.sink, &data, people)?;
+        let what = format!("PostgreSQL: kill -9 in a half-sent {label} campaign");
+        more.push(ask("17", format!("{what}: start to first resumed push"), "ms").single(cut.resumed_ms));
+        more.push(ask("17", format!("{what}: nothing missing; pushes that came twice"), "").single(cut.repeats));
+    }
     let each = |figure: fn(&Ran) -> f64| runs.iter().map(figure).collect::<Vec<f64>>();
     let pairs: Vec<f64> = runs.iter().zip(&limits).map(|(run, limit)| run.rate() / limit).collect();
     let ratio = if pairs.is_empty() { ratio.skipped("h2load (nghttp2-client) is not installed") } else { ratio.median(&pairs) };
@@ -68,6 +75,26 @@ fn campaigns_to(bench: &mut Bench, people: u32) -> Result<Vec<Measure>> {
     let rate = ask("17", format!("APNs deliveries on PostgreSQL, {label} devices"), "/s");
     measures.push(rate.median(&each(Ran::rate)).drawn(drawn(OURS)));
     measures.push(ask("17", cpu, "ms").median(&each(Ran::cpu_per_thousand)));
+    measures.append(&mut more);
+    Ok(measures)
+}
+
+/// What rows 6, 7, 8 and 10 ask of the embedded store, on PostgreSQL.
+fn large(bench: &mut Bench, server: &mut Server, label: &str, people: u32, runs: &[Ran]) -> Result<Vec<Measure>> {
+    let each = |figure: fn(&Ran) -> f64| runs.iter().map(figure).collect::<Vec<f64>>();
+    let campaign = format!("PostgreSQL: {label}-device campaign");
+    let mut measures = vec![
+        ask("17", format!("{campaign}: durable accept answered"), "ms").median(&each(|r| r.accept_ms)),
+        ask("17", format!("{campaign}: first push at the sink"), "ms").median(&each(|r| r.first_push_ms)),
+        ask("17", format!("{campaign}: peak RSS of the server"), "MiB").median(&each(|r| r.peak_mib)),
+    ];
+    let idle = singles::idle_spans(bench, server, people)?;
+    let busy = singles::busy_spans(bench, server, people)?;
+    for (when, spans) in [("idle".to_owned(), idle), (format!("during a {label} campaign"), busy)] {
+        let what = format!("PostgreSQL, {when}: request written to request at the sink, {} singles", spans.len());
+        measures.push(ask("17", format!("{what}, p50"), "ms").median(&spans));
+        measures.push(ask("17", format!("{what}, p99"), "ms").percentile(&spans, 99));
+    }
     Ok(measures)
 }
 

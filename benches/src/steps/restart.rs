@@ -3,14 +3,15 @@
 
 use super::Bench;
 use super::throughput::size;
-use crate::campaign::{Text, send_to_all, until_done};
+use crate::campaign::{Text, cancel_unfinished, send_to_all, until_done};
 use crate::clock::seconds;
 use crate::measures::{Measure, ask};
-use crate::server::Server;
+use crate::server::{Plan, Server};
 use crate::sink::STREAMS;
 use crate::sink::account::{Expected, Stats};
 use crate::sinks::Sink;
 use anyhow::{Result, ensure};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Connections that the server opens for campaigns unless told otherwise.
@@ -23,9 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const QUIET: Duration = Duration::from_millis(100);
 
 /// What a cut campaign showed.
-struct Cut {
-    resumed_ms: f64,
-    repeats: f64,
+pub(super) struct Cut {
+    /// From the new process to its first push.
+    pub resumed_ms: f64,
+    /// Pushes that came twice.
+    pub repeats: f64,
     allowed: f64,
     total_seconds: f64,
 }
@@ -41,7 +44,9 @@ pub fn large(bench: &mut Bench) -> Result<Vec<Measure>> {
     }
     let mut cuts = Vec::new();
     for _ in 0..bench.options.sizes.kills {
-        let cut = cut(bench, people)?;
+        bench.fill(people)?;
+        let data = crate::stores::data(&bench.stores, people);
+        let cut = cut(&bench.plan, &mut bench.sink, &data, people)?;
         eprintln!(
             "   resumed after {:.0} ms, {} repeats of at most {:.0}, {:.1} s in all",
             cut.resumed_ms, cut.repeats, cut.allowed, cut.total_seconds
@@ -62,22 +67,24 @@ pub fn large(bench: &mut Bench) -> Result<Vec<Measure>> {
     ])
 }
 
-fn cut(bench: &mut Bench, people: u32) -> Result<Cut> {
-    let mut server = bench.server(people)?;
+/// Kills a server in the middle of a campaign and starts it again.
+pub(super) fn cut(plan: &Plan, sink: &mut Sink, data: &Path, people: u32) -> Result<Cut> {
+    let mut server = Server::start(plan, sink, data)?;
+    cancel_unfinished(&mut server.api)?;
     let text = Text::campaign();
-    bench.sink.expect(&Expected { devices: people, texts: vec![text.pair()], ..Expected::default() })?;
+    sink.expect(&Expected { devices: people, texts: vec![text.pair()], ..Expected::default() })?;
     let accepted = send_to_all(&mut server.api, &text)?;
     let half = u64::from(people) / 2;
-    until(&mut bench.sink, Duration::from_millis(5), |stats| stats.accepted >= half)?;
+    until(sink, Duration::from_millis(5), |stats| stats.accepted >= half)?;
     server.process.kill()?;
-    let before = quiet(&mut bench.sink)?;
+    let before = quiet(sink)?;
     ensure!(before.distinct < u64::from(people), "the campaign was over before it was cut");
-    bench.sink.mark()?;
-    let mut server = Server::start(&bench.plan, &bench.sink, &crate::stores::data(&bench.stores, people))?;
+    sink.mark()?;
+    let mut server = Server::start(plan, sink, data)?;
     let spawned_micros = server.spawned_micros;
-    let resumed = until(&mut bench.sink, Duration::from_millis(5), |stats| stats.first_after_mark_micros > 0)?;
+    let resumed = until(sink, Duration::from_millis(5), |stats| stats.first_after_mark_micros > 0)?;
     let done_micros = until_done(&mut server.api, &accepted, people)?;
-    let stats = bench.sink.stats()?;
+    let stats = sink.stats()?;
     server.stop()?;
     ensure!(stats.refused.is_empty(), "the sink refused requests: {:?}", stats.refused);
     ensure!(stats.distinct == u64::from(people), "{} of {people} devices were reached", stats.distinct);

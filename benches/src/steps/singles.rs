@@ -5,6 +5,7 @@ use super::throughput::size;
 use crate::campaign::{Singles, Text, send_to_all, singles, until_done};
 use crate::measures::{Measure, ask, percentiles};
 use crate::plots::{Drawn, PERCENTILES};
+use crate::server::Server;
 use crate::sink::account::Expected;
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
@@ -22,17 +23,24 @@ const FIRST_PUSH: Duration = Duration::from_secs(60);
 pub fn idle(bench: &mut Bench) -> Result<Vec<Measure>> {
     let (people, count) = (bench.options.sizes.large, bench.options.singles);
     let mut server = bench.server(people)?;
-    let single = Singles { person: people / 2, urgency: "normal", pause: PAUSE, patience: PATIENCE };
-    bench.sink.expect(&Expected { devices: people, texts: vec![Text::single().pair()], watched: vec![single.person], latency_ms: 0 })?;
-    let spans = singles(&mut server.api, &mut bench.sink, &single, |sent| Ok(sent < count))?;
-    let refused = bench.sink.stats()?.refused;
-    ensure!(refused.is_empty(), "the sink refused requests: {refused:?}");
+    let spans = idle_spans(bench, &mut server, people)?;
     server.stop()?;
     let what = format!("idle: request written to request at the sink, {count} singles");
     Ok(vec![
         ask("6", format!("{what}, p50"), "ms").at_most(3.0, 1.0).median(&spans).drawn(line("idle", &spans)),
         ask("6", format!("{what}, p99"), "ms").at_most(10.0, 4.0).percentile(&spans, 99),
     ])
+}
+
+/// Milliseconds from written request to request at the sink, on a server that does nothing else.
+pub(super) fn idle_spans(bench: &mut Bench, server: &mut Server, people: u32) -> Result<Vec<f64>> {
+    let count = bench.options.singles;
+    let single = Singles { person: people / 2, urgency: "normal", pause: PAUSE, patience: PATIENCE };
+    bench.sink.expect(&Expected { devices: people, texts: vec![Text::single().pair()], watched: vec![single.person], latency_ms: 0 })?;
+    let spans = singles(&mut server.api, &mut bench.sink, &single, |sent| Ok(sent < count))?;
+    let refused = bench.sink.stats()?.refused;
+    ensure!(refused.is_empty(), "the sink refused requests: {refused:?}");
+    Ok(spans)
 }
 
 /// A line of the plot of latencies.
@@ -42,8 +50,23 @@ fn line(when: &str, spans: &[f64]) -> Drawn {
 
 /// Row 7.
 pub fn during_a_campaign(bench: &mut Bench) -> Result<Vec<Measure>> {
-    let (people, wanted) = (bench.options.sizes.large, bench.options.singles);
+    let people = bench.options.sizes.large;
     let mut server = bench.server(people)?;
+    let spans = busy_spans(bench, &mut server, people)?;
+    server.stop()?;
+    let what = format!("single notification during a {} campaign, {} singles", size(people), spans.len());
+    Ok(vec![
+        ask("7", format!("{what}, p50"), "ms")
+            .at_most(100.0, 8.0)
+            .median(&spans)
+            .drawn(line(&format!("during a {} campaign", size(people)), &spans)),
+        ask("7", format!("{what}, p99"), "ms").at_most(100.0, 40.0).percentile(&spans, 99),
+    ])
+}
+
+/// Milliseconds from written request to request at the sink, while campaigns to everybody run.
+pub(super) fn busy_spans(bench: &mut Bench, server: &mut Server, people: u32) -> Result<Vec<f64>> {
+    let wanted = bench.options.singles;
     let single = Singles { person: people / 2, urgency: "high", pause: PAUSE, patience: PATIENCE };
     let mut way_in = server.another_way_in();
     let mut spans = Vec::new();
@@ -71,13 +94,5 @@ pub fn during_a_campaign(bench: &mut Bench) -> Result<Vec<Measure>> {
             break;
         }
     }
-    server.stop()?;
-    let what = format!("single notification during a {} campaign, {} singles", size(people), spans.len());
-    Ok(vec![
-        ask("7", format!("{what}, p50"), "ms")
-            .at_most(100.0, 8.0)
-            .median(&spans)
-            .drawn(line(&format!("during a {} campaign", size(people)), &spans)),
-        ask("7", format!("{what}, p99"), "ms").at_most(100.0, 40.0).percentile(&spans, 99),
-    ])
+    Ok(spans)
 }

@@ -23,6 +23,7 @@ use store::sqlite::Sqlite;
 use store::transfer::Database;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How long requests and deliveries that are under way may take after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -122,6 +123,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         tracing::warn!("{warning}");
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // The embedded store locks the folder itself.
+    let shared = matches!(config.database, Database::Postgres(_));
+    let _lock = shared.then(|| store::folder::lock(&data)).transpose().map_err(|e| anyhow::anyhow!("{e}"))?;
     let store = Opened::open(&config, clock.clone()).await.map_err(|e| anyhow::anyhow!("{e}"))?;
     store.must_have_its_key(&config.keys.at_rest_file).await?;
     let (at_rest, at_rest_made) = at_rest_key(&config.keys.at_rest_file)?;
@@ -129,6 +133,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let vapid_made = vapid_key(&vapid_file)?;
     let vapid = read(&vapid_file, "keys.vapid_file")?;
     let web_push_key = vapid_public_key(&vapid).map_err(|e| anyhow::anyhow!("{}: {e}", vapid_file.display()))?;
+    let (node, predecessor) = name_of_this_process(&data)?;
     let parts = Parts {
         store: store.shared(),
         channels: channels(&config, vapid)?,
@@ -138,6 +143,8 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         organization: config.server.organization.clone(),
         scratch: data.join("scratch"),
         duties: duties(&options.only),
+        node,
+        predecessor,
     };
     folder(&parts.scratch)?;
     let metrics = metrics();
@@ -180,6 +187,16 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let closed = store.close().await;
     served.context("the server failed")?;
     closed.map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+/// A fresh name among the processes of the store, and that of the process which had the data folder before. It has ended, for
+/// the folder is locked.
+fn name_of_this_process(data: &Path) -> anyhow::Result<(Uuid, Option<Uuid>)> {
+    let file = data.join("node");
+    let before = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    let node = Uuid::new_v4();
+    std::fs::write(&file, format!("{node}\n")).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok((node, before))
 }
 
 fn does(only: &[Part], part: Part) -> bool {

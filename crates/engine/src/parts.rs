@@ -39,6 +39,10 @@ pub struct Parts {
     pub scratch: PathBuf,
     /// What this process does of the work.
     pub duties: Duties,
+    /// Its name among the processes of the store, used for the first time.
+    pub node: Uuid,
+    /// A process that has surely ended: what it held is free at once.
+    pub predecessor: Option<Uuid>,
 }
 
 /// What a process does of the work; requests are answered by whoever serves them.
@@ -133,7 +137,7 @@ impl Engine {
             keys: parts.keys,
             tenant,
             scratch: parts.scratch,
-            node: Uuid::new_v4(),
+            node: parts.node,
             settings,
             standing,
             roster: Roster::default(),
@@ -153,6 +157,9 @@ impl Engine {
         });
         let engine = Engine { inner };
         if engine.inner.store.is_shared() {
+            if let Some(predecessor) = parts.predecessor {
+                engine.inner.store.leave(predecessor).await.map_err(wrong)?;
+            }
             // Before the first claim: a process that starts beside this one frees the claims of those that do not beat.
             let alive = engine.now().plus(crate::neighbours::ALIVE);
             engine.inner.store.beat(engine.inner.node, alive).await.map_err(wrong)?;

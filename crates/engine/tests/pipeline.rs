@@ -130,6 +130,8 @@ impl House {
             organization: "Test".into(),
             scratch: folder.clone(),
             duties: engine::Duties::ALL,
+            node: Uuid::new_v4(),
+            predecessor: None,
         };
         let (engine, fresh) = Engine::start(parts).await.expect("the engine starts");
         assert!(fresh);

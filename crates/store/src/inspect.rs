@@ -105,7 +105,7 @@ fn mend_rights(folder: &Path) -> String {
 
 /// Who has the data folder, if a server runs on it. Sharing the lock for a moment tells, and keeps nobody out.
 fn holder(folder: &Path) -> std::io::Result<Option<String>> {
-    let path = folder.join(opening::LOCK_FILE);
+    let path = folder.join(crate::folder::LOCK_FILE);
     if !path.exists() {
         return Ok(None);
     }

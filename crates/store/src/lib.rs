@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod conformance;
 pub mod directory;
 mod folded;
+pub mod folder;
 pub mod import;
 pub mod inspect;
 pub mod ledger;

@@ -1,14 +1,10 @@
 //! Opening the data file: the lock on its folder, the pragmas, the versions of the schema, and the claims of earlier
 //! processes, which the lock makes void.
 
+use crate::folder::{self, FolderLock};
 use crate::{Result, StoreError};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
 use std::path::Path;
-
-/// Name of the lock file in the data folder. It holds the number of the process that has it.
-pub(crate) const LOCK_FILE: &str = "carillon.lock";
 
 /// Marks our data files (`PRAGMA application_id`): "CARI".
 const APPLICATION_ID: i64 = 0x4341_5249;
@@ -31,11 +27,6 @@ pub(crate) struct Opened {
     pub lock: FolderLock,
 }
 
-/// The lock on the data folder; it goes when this is dropped, or with the process.
-pub(crate) struct FolderLock {
-    _file: File,
-}
-
 /// Opens the file for the writer.
 pub(crate) fn open(file: &Path) -> Result<Opened> {
     let folder = match file.parent() {
@@ -43,40 +34,11 @@ pub(crate) fn open(file: &Path) -> Result<Opened> {
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder)?;
-    let lock = lock(folder)?;
+    let lock = folder::lock(folder)?;
     let connection = connect(file)?;
     migrate(&connection)?;
     connection.execute(VOID_CLAIMS, [])?;
     Ok(Opened { connection, lock })
-}
-
-/// Locks a data folder.
-///
-/// # Errors
-/// `Unavailable` while another process has it; its number is named.
-pub(crate) fn lock(folder: &Path) -> Result<FolderLock> {
-    let path = folder.join(LOCK_FILE);
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            file.rewind()?;
-            file.write_all(std::process::id().to_string().as_bytes())?;
-            Ok(FolderLock { _file: file })
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let by = match file.read_to_string(&mut pid) {
-                Ok(_) if !pid.is_empty() => format!("process {}", pid.trim()),
-                _ => "another process".to_owned(),
-            };
-            Err(StoreError::Unavailable(format!(
-                "the data folder {} is in use by {by}; stop that one first or use another folder",
-                folder.display()
-            )))
-        }
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
 }
 
 /// Opens a file for the writer, or makes it.

@@ -4,7 +4,7 @@
 
 use super::WriteLane;
 use super::checkpoint::Signal;
-use super::opening::FolderLock;
+use crate::folder::FolderLock;
 use crate::{Result, StoreError};
 use model::{Clock, Timestamp};
 use parking_lot::{Condvar, Mutex};

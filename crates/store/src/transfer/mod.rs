@@ -123,7 +123,7 @@ pub async fn migrate(from: Database, to: Database, tell: Tell) -> Result<Copied>
             blocking(move |runtime| {
                 // Held until everything is there: no server changes what is being copied.
                 let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-                let _lock = opening::lock(&folder)?;
+                let _lock = crate::folder::lock(&folder)?;
                 let source = source_of(&file)?;
                 fill_postgres(&source.0, &runtime.block_on(Postgres::link(&address))?, &tell)
             })

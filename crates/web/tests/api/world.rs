@@ -158,6 +158,8 @@ impl World {
             organization: "Example".into(),
             scratch: folder.join("scratch"),
             duties: engine::Duties::ALL,
+            node: Uuid::new_v4(),
+            predecessor: None,
         };
         let (engine, fresh) = Engine::start(parts).await.expect("an engine");
         assert!(fresh);
