@@ -40,7 +40,11 @@ struct State {
     failure: Option<Failure>,
 }
 
-type Waiting = oneshot::Sender<Result<Room, Cause>>;
+/// Somebody who waits, and since when the lane is full; `None` while a connection is missing.
+struct Waiting {
+    answer: oneshot::Sender<Result<Room, Cause>>,
+    full_since: Option<Instant>,
+}
 
 struct Failure {
     cause: Cause,
@@ -85,8 +89,9 @@ impl LanePool {
         if let Some(cause) = state.hopeless() {
             return Found::Never(cause);
         }
-        let (waiting, later) = oneshot::channel();
-        state.waiting.push_back(waiting);
+        let (answer, later) = oneshot::channel();
+        let full_since = (state.links.len() == self.count).then(Instant::now);
+        state.waiting.push_back(Waiting { answer, full_since });
         Found::Later(later)
     }
 
@@ -99,13 +104,10 @@ impl LanePool {
         state.take().map(|link| Room::new(self, link))
     }
 
-    /// Gives back the room of one request on a link; says when it was sent, if it was answered.
-    pub(super) fn release(self: &Arc<Self>, link: &Link, answered: Option<Instant>) {
+    /// Gives back the room of one request on a link.
+    pub(super) fn release(self: &Arc<Self>, link: &Link) {
         let mut state = self.state.lock();
         state.give_back(link);
-        if let Some(sent) = answered {
-            state.width.answered(sent, Instant::now());
-        }
         self.serve(&mut state);
     }
 
@@ -169,9 +171,12 @@ impl LanePool {
     fn serve(self: &Arc<Self>, state: &mut State) {
         while !state.waiting.is_empty() {
             let Some(link) = state.take() else { return };
-            let Some(waiting) = state.waiting.pop_front() else { return };
+            let Some(Waiting { answer, full_since }) = state.waiting.pop_front() else { return };
+            if let Some(since) = full_since {
+                state.width.waited(since, Instant::now());
+            }
             let room = Room::new(self, link);
-            if let Err(Ok(mut refused)) = waiting.send(Ok(room))
+            if let Err(Ok(mut refused)) = answer.send(Ok(room))
                 && let Some(link) = refused.link.take()
             {
                 // Whoever waited has gone; its room is taken back here, for the lock is held.
@@ -215,7 +220,7 @@ impl State {
     fn give_up_if_hopeless(&mut self) {
         if let Some(cause) = self.hopeless() {
             for waiting in self.waiting.drain(..) {
-                let _ = waiting.send(Err(cause.clone()));
+                let _ = waiting.answer.send(Err(cause.clone()));
             }
         }
     }

@@ -23,7 +23,7 @@ use http::{HeaderMap, Request, StatusCode};
 use model::channel::Lane;
 use model::outcome::Cause;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most bytes of a response body that are kept; the rest is read off and forgotten with its stream.
 const MOST_RESPONSE_BYTES: usize = 16 << 10;
@@ -93,8 +93,6 @@ impl Pool {
 pub struct Room {
     lane: Arc<LanePool>,
     link: Option<Arc<Link>>,
-    /// When the request was sent, once it was answered.
-    answered: Option<Instant>,
 }
 
 /// A whole answer.
@@ -110,7 +108,7 @@ pub struct Answer {
 
 impl Room {
     fn new(lane: &Arc<LanePool>, link: Arc<Link>) -> Room {
-        Room { lane: lane.clone(), link: Some(link), answered: None }
+        Room { lane: lane.clone(), link: Some(link) }
     }
 
     /// Puts a request on its stream before it returns; the future gives the answer, or why there is none. A request
@@ -122,16 +120,12 @@ impl Room {
             self.lane.retire(link);
         }
         let deadline = self.lane.settings().deadline;
-        let sent = Instant::now();
         async move {
             // The room is given back when this future ends, or is dropped.
-            let mut room = self;
+            let _room = self;
             let response = started.map_err(|e| cause_of(&e))?;
             match tokio::time::timeout(deadline, answer(response)).await {
-                Ok(Ok(answer)) => {
-                    room.answered = Some(sent);
-                    Ok(answer)
-                }
+                Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(error)) => Err(cause_of(&error)),
                 Err(_) => Err(Cause::of("timed_out", 0)),
             }
@@ -142,7 +136,7 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         if let Some(link) = self.link.take() {
-            self.lane.release(&link, self.answered);
+            self.lane.release(&link);
         }
     }
 }
