@@ -173,7 +173,7 @@ impl LanePool {
             let Some(link) = state.take() else { return };
             let Some(Waiting { answer, full_since }) = state.waiting.pop_front() else { return };
             if let Some(since) = full_since {
-                state.width.waited(since, Instant::now());
+                state.width.waited(since.elapsed());
             }
             let room = Room::new(self, link);
             if let Err(Ok(mut refused)) = answer.send(Ok(room))
@@ -199,6 +199,9 @@ impl State {
         }
         let link = self.links.first().filter(|link| link.free() > 0)?;
         self.run -= 1;
+        if self.in_flight == 0 {
+            self.width.begins(Instant::now());
+        }
         self.in_flight += 1;
         link.in_flight.fetch_add(1, Ordering::Relaxed);
         Some(link.clone())
@@ -206,6 +209,9 @@ impl State {
 
     fn give_back(&mut self, link: &Link) {
         self.in_flight -= 1;
+        if self.in_flight == 0 {
+            self.width.rests(Instant::now());
+        }
         link.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 

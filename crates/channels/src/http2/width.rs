@@ -1,6 +1,6 @@
 //! How many requests a lane keeps under way. More than a provider can work on only wait at its door, where they cost memory, and
 //! where they go out again if this process dies; fewer leave a provider that is far away idle. So: a usual number, and
-//! more when a letter had to wait long for room.
+//! more from the moment on in which a letter had to wait long for room, until the lane comes to rest.
 
 use std::time::{Duration, Instant};
 
@@ -10,22 +10,22 @@ const USUAL: usize = 1000;
 const LONG: Duration = Duration::from_millis(20);
 /// By so much a lane grows then.
 const WIDER: usize = 4;
-/// A lane in which nobody waited long for this time is made narrower.
-const QUIET: Duration = Duration::from_secs(1);
+/// After a rest of this length a lane begins anew.
+const REST: Duration = Duration::from_millis(250);
 
 /// The width of a lane.
 #[derive(Debug)]
 pub(super) struct Width {
     now: usize,
     most: usize,
-    /// When somebody last had waited long, or the lane was last made narrower.
-    quiet_since: Option<Instant>,
+    /// Since when nothing is under way.
+    resting_since: Option<Instant>,
 }
 
 impl Width {
     /// Up to `most` requests.
     pub(super) fn new(most: usize) -> Width {
-        Width { now: most.min(USUAL), most, quiet_since: None }
+        Width { now: most.min(USUAL), most, resting_since: None }
     }
 
     /// How many requests may be under way.
@@ -33,13 +33,23 @@ impl Width {
         self.now
     }
 
-    /// Takes note of a wait for room in a full lane.
-    pub(super) fn waited(&mut self, since: Instant, now: Instant) {
-        let quiet = now.saturating_duration_since(*self.quiet_since.get_or_insert(now));
-        if now.saturating_duration_since(since) >= LONG {
-            (self.now, self.quiet_since) = ((self.now * WIDER).min(self.most), Some(now));
-        } else if quiet >= QUIET && self.now > USUAL {
-            (self.now, self.quiet_since) = ((self.now - self.now / 4).max(USUAL), Some(now));
+    /// Takes note of a wait for room in a full lane. Once a lane is wide its waits are short however far the provider is, so
+    /// they are no reason to make it narrower.
+    pub(super) fn waited(&mut self, wait: Duration) {
+        if wait >= LONG {
+            self.now = (self.now * WIDER).min(self.most);
+        }
+    }
+
+    /// The last request that was under way has ended.
+    pub(super) fn rests(&mut self, now: Instant) {
+        self.resting_since = Some(now);
+    }
+
+    /// The first request goes on its way again.
+    pub(super) fn begins(&mut self, now: Instant) {
+        if self.resting_since.take().is_some_and(|since| now.saturating_duration_since(since) >= REST) {
+            self.now = self.most.min(USUAL);
         }
     }
 }
@@ -49,24 +59,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_is_widened_when_letters_wait_long_and_narrowed_when_they_no_longer_do() {
-        let mut now = Instant::now();
-        let mut waits = |width: &mut Width, wait: Duration, times: u32| {
-            for _ in 0..times {
-                let since = now;
-                now += wait;
-                width.waited(since, now);
-            }
-            width.requests()
-        };
-        let (short, long) = (Duration::from_millis(3), Duration::from_millis(30));
-        let mut width = Width::new(4000);
-        assert_eq!(waits(&mut width, short, 10_000), USUAL);
-        assert_eq!(waits(&mut width, long, 1), 4000);
-        assert_eq!(waits(&mut width, long, 9), 4000);
-        assert_eq!(waits(&mut width, short, 300), 4000, "not at once");
-        assert_eq!(waits(&mut width, short, 100), 3000);
-        assert_eq!(waits(&mut width, short, 10_000), USUAL);
-        assert_eq!(waits(&mut Width::new(500), long, 10), 500);
+    fn a_lane_is_wide_from_the_first_long_wait_until_it_rests() {
+        let (start, short, long) = (Instant::now(), Duration::from_millis(3), Duration::from_millis(30));
+        let mut width = Width::new(6000);
+        (0..10_000).for_each(|_| width.waited(short));
+        assert_eq!(width.requests(), USUAL);
+        width.waited(long);
+        assert_eq!(width.requests(), 4000);
+        width.waited(long);
+        (0..10_000).for_each(|_| width.waited(short));
+        assert_eq!(width.requests(), 6000, "and stays so");
+        width.rests(start);
+        width.begins(start + REST / 2);
+        assert_eq!(width.requests(), 6000, "a gap is no rest");
+        width.rests(start);
+        width.begins(start + REST);
+        assert_eq!(width.requests(), USUAL);
+        let mut narrow = Width::new(500);
+        narrow.waited(long);
+        assert_eq!(narrow.requests(), 500);
     }
 }
