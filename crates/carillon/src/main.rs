@@ -5,16 +5,20 @@ mod cli;
 mod config;
 mod demo;
 mod exit;
+mod memory;
 mod wire;
 
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Once, before anything speaks TLS: rustls refuses to guess when a build holds two providers.
-    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no provider was installed before main");
     let cli = cli::Cli::parse();
     let server = matches!(cli.command, cli::Command::Serve(_) | cli::Command::Demo(_));
+    if server {
+        memory::settle();
+    }
+    // Once, before anything speaks TLS: rustls refuses to guess when a build holds two providers.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no provider was installed before main");
     let mut builder = if server { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
