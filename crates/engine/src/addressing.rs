@@ -13,6 +13,7 @@ use model::policy::PolicySnapshot;
 use model::roles::{Actor, Permission};
 use model::{Body, DeviceKey, PersonKey, Refusal, Timestamp, Title, Urgency};
 use roaring::RoaringBitmap;
+use std::collections::HashSet;
 use std::time::Duration;
 use store::Addressed;
 
@@ -60,7 +61,7 @@ impl Engine {
     /// # Errors
     /// Every fault of every field; `forbidden` for rights and scope.
     pub(crate) async fn order(&self, actor: &Actor, draft: &NotificationDraft, expiry: Duration) -> crate::Result<Order> {
-        let sight = self.may_send(actor, draft)?;
+        let reach = self.may_send(actor, draft)?;
         let policy = self.inner.standing.policy();
         let now = self.now();
         let mut faults = Faults::default();
@@ -70,10 +71,10 @@ impl Engine {
         let mode = mode(draft, &mut faults);
         let due_at = due_at(draft, now, &mut faults);
         let expires_at = expires_at(draft, due_at.unwrap_or(now), expiry, &mut faults);
-        let addressed = self.addressed(&sight, draft, &policy, &mut faults).await?;
+        let addressed = self.addressed(&reach, draft, &policy, &mut faults).await?;
         faults.done()?;
         let (title, body) = title.zip(body).expect("a missing title or body is a fault");
-        let order = self.resolve_audience(&sight, addressed).await?;
+        let order = self.resolve_audience(&reach, addressed).await?;
         let takes = takes(&order.addressed, &policy);
         Ok(Order {
             title: title.as_str().to_owned(),
@@ -91,18 +92,26 @@ impl Engine {
         })
     }
 
-    /// What the actor sees, when it may send to whom the draft names.
-    fn may_send(&self, actor: &Actor, draft: &NotificationDraft) -> crate::Result<Sight> {
+    /// Whom the actor may reach, when it may send to what the draft names.
+    fn may_send(&self, actor: &Actor, draft: &NotificationDraft) -> crate::Result<Reach> {
         let to_many = !draft.groups.is_empty() || !draft.users.is_empty();
-        if !draft.devices.is_empty() {
-            self.allow(actor, Permission::SendToDevice)?;
-        }
-        self.allow(actor, sending_right(actor, to_many || draft.devices.is_empty()))
+        self.may_reach(actor, to_many || draft.devices.is_empty(), !draft.devices.is_empty())
+    }
+
+    /// Whom the actor may reach, when it may send to groups and persons, to devices, or to both.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub(crate) fn may_reach(&self, actor: &Actor, to_many: bool, to_devices: bool) -> crate::Result<Reach> {
+        let none = || Sight::Part { people: RoaringBitmap::new(), groups: HashSet::new() };
+        let devices = if to_devices { self.allow(actor, Permission::SendToDevice)? } else { none() };
+        let many = if to_many { self.allow_any(actor, &[Permission::OrganizationUpdate, Permission::SendToGroups])? } else { none() };
+        Ok(Reach { many, devices })
     }
 
     async fn addressed(
         &self,
-        sight: &Sight,
+        reach: &Reach,
         draft: &NotificationDraft,
         policy: &PolicySnapshot,
         faults: &mut Faults,
@@ -126,22 +135,22 @@ impl Engine {
             return Ok(addressed);
         }
         for (index, name) in draft.groups.iter().enumerate() {
-            let found = self.group_named(sight, name).await?;
+            let found = self.group_named(&reach.many, name).await?;
             take(found, &mut addressed.groups, faults, format!("groups[{index}]"), MemberKind::Group, name)?;
         }
         for (index, name) in draft.users.iter().enumerate() {
-            let found = self.person_named(sight, name).await?;
+            let found = self.person_named(&reach.many, name).await?;
             take(found, &mut addressed.users, faults, format!("users[{index}]"), MemberKind::User, name)?;
         }
         for (index, name) in draft.devices.iter().enumerate() {
-            let found = self.device_named(sight, name).await?;
+            let found = self.device_named(&reach.devices, name).await?;
             take(found, &mut addressed.devices, faults, format!("devices[{index}]"), MemberKind::Device, name)?;
         }
         Ok(addressed)
     }
 
     /// Looks at the scope, and resolves the audience against the resident directory.
-    pub(crate) async fn resolve_audience(&self, sight: &Sight, addressed: Addressed) -> crate::Result<Resolved> {
+    pub(crate) async fn resolve_audience(&self, reach: &Reach, addressed: Addressed) -> crate::Result<Resolved> {
         let inner = &self.inner;
         let owners = match addressed.devices.as_slice() {
             [] => Vec::new(),
@@ -156,7 +165,7 @@ impl Engine {
                 "the device has no owner, so nobody would get it; give it an owner first",
             ));
         }
-        self.check_scope(sight, &addressed, &owners).await?;
+        self.check_scope(reach, &addressed, &owners).await?;
         if !addressed.groups.is_empty() {
             self.caught_up().await?;
         }
@@ -172,16 +181,16 @@ impl Engine {
         Ok(Resolved { addressed, audience, by_device_only, directory_version })
     }
 
-    async fn check_scope(&self, sight: &Sight, addressed: &Addressed, owners: &[(DeviceKey, Option<PersonKey>)]) -> crate::Result<()> {
+    async fn check_scope(&self, reach: &Reach, addressed: &Addressed, owners: &[(DeviceKey, Option<PersonKey>)]) -> crate::Result<()> {
         let outside = |what: &str| Err(out_of_scope(format!("a {what} that this names lies outside the scope of the token")));
-        if addressed.groups.iter().any(|g| !sight.group(*g)) {
+        if addressed.groups.iter().any(|g| !reach.many.group(*g)) {
             return outside("group");
         }
-        if addressed.users.iter().any(|p| !sight.person(*p)) {
+        if addressed.users.iter().any(|p| !reach.many.person(*p)) {
             return outside("person");
         }
         for (device, owner) in owners {
-            if !self.sees_device(sight, *device, *owner).await? {
+            if !self.sees_device(&reach.devices, *device, *owner).await? {
                 return outside("device");
             }
         }
@@ -189,12 +198,17 @@ impl Engine {
     }
 }
 
-/// Which right sending asks for: the broad one or, for an actor without it, the narrower one.
-pub(crate) fn sending_right(actor: &Actor, to_many: bool) -> Permission {
-    match (to_many, actor.may(Permission::OrganizationUpdate)) {
-        (true, true) => Permission::OrganizationUpdate,
-        (true, false) => Permission::SendToGroups,
-        (false, _) => Permission::SendToDevice,
+/// Whom an actor may send to: groups and persons by one right, devices by another.
+#[derive(Clone, Debug)]
+pub(crate) struct Reach {
+    pub many: Sight,
+    pub devices: Sight,
+}
+
+impl Reach {
+    /// The same for all.
+    pub fn alike(sight: Sight) -> Reach {
+        Reach { many: sight.clone(), devices: sight }
     }
 }
 

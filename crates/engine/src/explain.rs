@@ -4,7 +4,6 @@
 use crate::Engine;
 use crate::admin::scope::Sight;
 use crate::candidates::{Candidate, Setting, subjects};
-use crate::notifications::may_read;
 use model::decision::{Case, Decision, Rule, Verdict, explain};
 use model::directory::{MemberKind, Platform};
 use model::event::EventState;
@@ -147,7 +146,8 @@ impl Engine {
         let event = self.notification_row(event).await?;
         let person = self.person_in_sight(&sight, person).await?;
         let wrong = |e| crate::refusal("event", e);
-        let title = crate::cards::content(&self.inner, &event).map(|c| c.title).filter(|_| may_read(actor, &event));
+        let readable = self.may_read(actor, &event).await?;
+        let title = crate::cards::content(&self.inner, &event).map(|c| c.title).filter(|_| readable);
         let in_audience = self.inner.store.in_audience(event.key, person.key).await.map_err(wrong)?;
         let decisions = match in_audience {
             None => vec![outside(&event, locale)],

@@ -2,8 +2,8 @@
 //! and idempotency key in one transaction. A small event is decided, planned and claimed in that same transaction: that
 //! is the urgent path.
 
-use crate::addressing::{Order, Resolved, sending_right, takes};
-use crate::admin::scope::{Sight, out_of_scope};
+use crate::addressing::{Order, Reach, Resolved, takes};
+use crate::admin::scope::out_of_scope;
 use crate::cards::sealing_context;
 use crate::deliver::Hand;
 use crate::dispatch::{self, People, Planned, Reading, SMALL, Spec};
@@ -16,7 +16,7 @@ use model::source::EventTypeDeclaration;
 use model::{Lane, PersonKey, Refusal, RefusalKind};
 use serde_json::Value;
 use std::sync::Arc;
-use store::{Acceptance, Accepted, Answer, EventRow, Lease, NewEvent, Once, PagePlan, Text};
+use store::{Acceptance, Accepted, Addressed, Answer, EventRow, Lease, NewEvent, Once, PagePlan, Text};
 use uuid::Uuid;
 
 /// The kind of event that administrators write.
@@ -26,9 +26,9 @@ const URGENT_ROWS: usize = 400;
 
 /// Who asks, for the record.
 fn asker(actor: &Actor) -> crate::Result<(Uuid, String)> {
-    match actor {
-        Actor::Admin { token, name, .. } => Ok((*token, name.clone())),
-        Actor::Device { .. } => Err(Refusal::forbidden("a device cannot do this; use an administrator's token")),
+    match (actor, actor.author()) {
+        (Actor::Admin { name, .. }, Some(author)) => Ok((author, name.clone())),
+        _ => Err(Refusal::forbidden("a device cannot do this; use an administrator's token")),
     }
 }
 
@@ -63,12 +63,12 @@ impl Engine {
         repeat: Option<Repeat>,
     ) -> crate::Result<NotificationView> {
         let event = self.notification_row(id).await?;
-        let sight = self.may_stop_or_repeat(actor, &event).await?;
+        let reach = self.may_stop_or_repeat(actor, &event).await?;
         let content = crate::cards::content(&self.inner, &event).ok_or_else(|| {
             Refusal::new(RefusalKind::Conflict, "text_erased", "the text was erased (retention.days); write the notification anew")
         })?;
         let Resolved { addressed, mut audience, mut by_device_only, directory_version } =
-            self.resolve_audience(&sight, event.addressed.clone()).await?;
+            self.resolve_audience(&reach, event.addressed.clone()).await?;
         let wrong = |e| crate::refusal("notification", e);
         let part = match only {
             None => None,
@@ -122,11 +122,11 @@ impl Engine {
         self.notification(actor, id).await
     }
 
-    async fn may_stop_or_repeat(&self, actor: &Actor, event: &EventRow) -> crate::Result<Sight> {
-        let to_many = !event.addressed.groups.is_empty() || !event.addressed.users.is_empty();
-        let sight = self.allow(actor, sending_right(actor, to_many))?;
-        if self.sees_event(actor, &sight, event, Extent::Whole).await? {
-            return Ok(sight);
+    async fn may_stop_or_repeat(&self, actor: &Actor, event: &EventRow) -> crate::Result<Reach> {
+        let Addressed { groups, users, devices } = &event.addressed;
+        let reach = self.may_reach(actor, !groups.is_empty() || !users.is_empty(), !devices.is_empty())?;
+        if self.sees_event(actor, &reach, event, Extent::Whole).await? {
+            return Ok(reach);
         }
         Err(out_of_scope("the notification names somebody outside the scope of the token"))
     }

@@ -2,6 +2,7 @@
 //! `intake` (send, resend, cancel), `reach` and `explain`; reading stands here.
 
 use crate::Engine;
+use crate::addressing::Reach;
 use crate::admin::scope::Sight;
 use crate::inbox::{number_cursor, page_limit};
 use model::event::{AudienceMode, EventState};
@@ -257,7 +258,7 @@ impl Engine {
     pub async fn notification(&self, actor: &Actor, id: Uuid) -> crate::Result<NotificationView> {
         let row = self.visible_row(actor, id).await?;
         let counts = self.counts_of(&row).await?;
-        self.view(&row, &counts, may_read(actor, &row)).await
+        self.view(&row, &counts, self.may_read(actor, &row).await?).await
     }
 
     /// Notifications, newest first.
@@ -265,7 +266,7 @@ impl Engine {
     /// # Errors
     /// `forbidden`; a wrong cursor or limit.
     pub async fn notifications(&self, actor: &Actor, limit: Option<u32>, cursor: Option<String>) -> crate::Result<Page<NotificationView>> {
-        let sight = self.allow(actor, Permission::DirectoryRead)?;
+        let reach = Reach::alike(self.allow(actor, Permission::DirectoryRead)?);
         let limit = page_limit(limit)?;
         let before = cursor.as_deref().map(number_cursor::<i64>).transpose()?.map(EventKey);
         let inner = &self.inner;
@@ -273,11 +274,11 @@ impl Engine {
         let more = rows.len() > limit as usize;
         let mut items = Vec::new();
         for row in rows.iter().take(limit as usize) {
-            if !self.sees_event(actor, &sight, row, Extent::Part).await? {
+            if !self.sees_event(actor, &reach, row, Extent::Part).await? {
                 continue;
             }
             let counts = self.counts_of(row).await?;
-            items.push(self.view(row, &counts, may_read(actor, row)).await?);
+            items.push(self.view(row, &counts, self.may_read(actor, row).await?).await?);
         }
         let next_cursor = rows.get(limit as usize - 1).filter(|_| more).map(|row| row.key.to_string());
         Ok(Page { items, next_cursor })
@@ -290,6 +291,8 @@ impl Engine {
     pub async fn deliveries(&self, actor: &Actor, id: Uuid, query: DeliveryQuery) -> crate::Result<Page<DeliveryView>> {
         let limit = page_limit(query.limit)?;
         let row = self.visible_row(actor, id).await?;
+        // A notification may also have gone to people whom the actor does not see: their deliveries are left out.
+        let sight = self.allow(actor, Permission::DirectoryRead)?;
         let after = query.cursor.as_deref().map(|c| delivery_cursor(row.key, c)).transpose()?;
         let filter = DeliveryFilter { state: query.state, channel: query.channel, reason: query.reason };
         let inner = &self.inner;
@@ -298,6 +301,9 @@ impl Engine {
         let more = records.len() > limit as usize;
         let mut items = Vec::new();
         for record in records.iter().take(limit as usize) {
+            if !sight.person(record.id.person) {
+                continue;
+            }
             let person = inner.store.person(inner.tenant_key(), record.id.person).await.map_err(wrong)?;
             let device = match record.device {
                 Some(key) => inner.store.device(inner.tenant_key(), key).await.map_err(wrong)?,
@@ -322,9 +328,9 @@ impl Engine {
     }
 
     pub(crate) async fn visible_row(&self, actor: &Actor, id: Uuid) -> crate::Result<EventRow> {
-        let sight = self.allow(actor, Permission::DirectoryRead)?;
+        let reach = Reach::alike(self.allow(actor, Permission::DirectoryRead)?);
         let row = self.notification_row(id).await?;
-        if self.sees_event(actor, &sight, &row, Extent::Part).await? {
+        if self.sees_event(actor, &reach, &row, Extent::Part).await? {
             Ok(row)
         } else {
             Err(Refusal::not_found("notification", &id.to_string()))
@@ -332,9 +338,9 @@ impl Engine {
     }
 
     /// Whether an event lies within the actor's scope: one's own always; else some of what it names, or all of it.
-    pub(crate) async fn sees_event(&self, actor: &Actor, sight: &Sight, row: &EventRow, extent: Extent) -> crate::Result<bool> {
-        let own = matches!(actor, Actor::Admin { token, .. } if *token == row.actor.0);
-        if own || matches!(sight, Sight::Everything) {
+    pub(crate) async fn sees_event(&self, actor: &Actor, reach: &Reach, row: &EventRow, extent: Extent) -> crate::Result<bool> {
+        let own = actor.author() == Some(row.actor.0);
+        if own || matches!((&reach.many, &reach.devices), (Sight::Everything, Sight::Everything)) {
             return Ok(true);
         }
         let Addressed { groups, users, devices } = &row.addressed;
@@ -342,14 +348,27 @@ impl Engine {
             [] => Vec::new(),
             _ => self.inner.store.owners_of(self.inner.tenant_key(), devices.clone()).await.map_err(|e| crate::refusal("device", e))?,
         };
-        let mut seen = groups.iter().map(|g| sight.group(*g)).chain(users.iter().map(|p| sight.person(*p))).collect::<Vec<bool>>();
+        let mut seen =
+            groups.iter().map(|g| reach.many.group(*g)).chain(users.iter().map(|p| reach.many.person(*p))).collect::<Vec<bool>>();
         for (device, owner) in owners {
-            seen.push(self.sees_device(sight, device, owner).await?);
+            seen.push(self.sees_device(&reach.devices, device, owner).await?);
         }
         Ok(match extent {
             Extent::Part => seen.contains(&true),
             Extent::Whole => !seen.contains(&false),
         })
+    }
+
+    /// Whether the actor may read the text: with `Content/Read` what lies in that right's own scope, with `Content/ReadOwn`
+    /// the actor's own sends.
+    pub(crate) async fn may_read(&self, actor: &Actor, row: &EventRow) -> crate::Result<bool> {
+        if actor.author() == Some(row.actor.0) && (actor.may(Permission::ContentReadOwn) || actor.may(Permission::ContentRead)) {
+            return Ok(true);
+        }
+        match self.allow(actor, Permission::ContentRead) {
+            Ok(sight) => self.sees_event(actor, &Reach::alike(sight), row, Extent::Part).await,
+            Err(_) => Ok(false),
+        }
     }
 
     pub(crate) async fn counts_of(&self, row: &EventRow) -> crate::Result<Counts> {
@@ -400,16 +419,6 @@ impl Engine {
             view.devices.push(device.map_or_else(|| gone("device"), |d| NameView { id: Some(d.id), name: d.fields.name }));
         }
         Ok(view)
-    }
-}
-
-/// Whether the actor may read the text: everybody's with `Content/Read`, their own sends' with `Content/ReadOwn`.
-pub(crate) fn may_read(actor: &Actor, row: &EventRow) -> bool {
-    match actor {
-        Actor::Admin { token, .. } => {
-            actor.may(Permission::ContentRead) || (actor.may(Permission::ContentReadOwn) && *token == row.actor.0)
-        }
-        Actor::Device { .. } => false,
     }
 }
 

@@ -3,7 +3,7 @@
 //! for one: nothing is counted when it is asked for, and acceptance pays nothing for it.
 
 use crate::Engine;
-use crate::notifications::{CountsView, may_read};
+use crate::notifications::CountsView;
 use crate::reach::ChannelReach;
 use model::event::EventState;
 use model::roles::Actor;
@@ -100,7 +100,8 @@ impl Engine {
     pub async fn report(&self, actor: &Actor, id: Uuid) -> crate::Result<ReportView> {
         let row = self.visible_row(actor, id).await?;
         let counts = self.counts_of(&row).await?;
-        let content = crate::cards::content(&self.inner, &row).filter(|_| may_read(actor, &row));
+        let readable = self.may_read(actor, &row).await?;
+        let content = crate::cards::content(&self.inner, &row).filter(|_| readable);
         let (title, body) = content.map_or((None, None), |c| (Some(c.title), Some(c.body)));
         Ok(ReportView {
             id,

@@ -9,7 +9,7 @@ use engine::{Engine, Parts, Repeat};
 use model::channel::Boxed;
 use model::directory::{Environment, Member, MemberKind, NotificationPermission, Ownership, Platform, Service};
 use model::event::EventState;
-use model::roles::{Actor, Permissions, Role, Scope};
+use model::roles::{Actor, Grant, Permissions, Role, Scope};
 use model::source::{Declaration, EventTypeDeclaration, Mail, Source, Telling, Words};
 use model::{
     Cause, Channel, ChannelKind, Clock, DeviceKey, GroupKey, Lane, Letter, Locale, Outcome, PersonKey, Reason, ReceiptKind, Refusal,
@@ -135,8 +135,12 @@ impl House {
         };
         let (engine, fresh) = Engine::start(parts).await.expect("the engine starts");
         assert!(fresh);
-        let owner =
-            Actor::Admin { token: Uuid::new_v4(), name: "owner".into(), permissions: Role::Owner.permissions(), scope: Scope::Everything };
+        let owner = Actor::Admin {
+            token: Uuid::new_v4(),
+            name: "owner".into(),
+            person: None,
+            grants: vec![Grant { permissions: Role::Owner.permissions(), scope: Scope::Everything }],
+        };
         House { engine, store, clock, provider, owner, folder }
     }
 
@@ -474,9 +478,19 @@ async fn rights_and_scope_are_looked_at_before_anything_else() {
     let (eve, _) = house.person("eve").await;
     let team = house.group("Team", &[user(ada)]).await;
     house.group("Others", &[user(eve)]).await;
-    let reader = Actor::Admin { token: Uuid::nil(), name: "r".into(), permissions: Role::Reader.permissions(), scope: Scope::Everything };
+    let reader = Actor::Admin {
+        token: Uuid::nil(),
+        name: "r".into(),
+        person: None,
+        grants: vec![Grant { permissions: Role::Reader.permissions(), scope: Scope::Everything }],
+    };
     assert_eq!(house.engine.send(&reader, draft(&["Team"], &[]), None).await.expect_err("a reader").code, "forbidden");
-    let local = Actor::Admin { token: Uuid::nil(), name: "l".into(), permissions: Permissions::all(), scope: Scope::Groups(vec![team]) };
+    let local = Actor::Admin {
+        token: Uuid::nil(),
+        name: "l".into(),
+        person: None,
+        grants: vec![Grant { permissions: Permissions::all(), scope: Scope::Groups(vec![team]) }],
+    };
     house.engine.send(&local, draft(&["Team"], &["ada@example.org"]), None).await.expect("inside the scope");
     for outside in [draft(&["Others"], &[]), draft(&[], &["eve@example.org"])] {
         assert_eq!(house.engine.send(&local, outside, None).await.expect_err("outside").kind, RefusalKind::Forbidden);

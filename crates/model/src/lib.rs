@@ -14,6 +14,7 @@ pub mod event;
 pub mod facts;
 pub mod ids;
 pub mod limits;
+pub mod objects;
 pub mod outcome;
 pub mod policy;
 pub mod refusal;

@@ -22,12 +22,26 @@ words! {
         DirectoryWrite = 6 "Directory/Write",
         /// See people, devices, decisions.
         DirectoryRead = 7 "Directory/Read",
-        /// See message texts and the audit.
+        /// See message texts.
         ContentRead = 8 "Content/Read",
         /// See the texts of one's own sends.
         ContentReadOwn = 9 "Content/ReadOwn",
         /// Issue and revoke tokens.
         TokensManage = 10 "Tokens/Manage",
+        /// Define roles and assign them.
+        RolesManage = 11 "Roles/Manage",
+        /// See the audit.
+        AuditRead = 12 "Audit/Read",
+        /// Conferencing settings, PIN and conference ID.
+        ConferencingManage = 13 "Conferencing/Manage",
+        /// Send somebody their conferencing details again.
+        ConferencingResend = 14 "Conferencing/Resend",
+        /// Dial plans, mailbox policies, mailboxes.
+        TelephonyManage = 15 "Telephony/Manage",
+        /// Modes and rules of mail apps.
+        MailAppsManage = 16 "MailApps/Manage",
+        /// Allow, block or release one mail app.
+        MailAppsDecide = 17 "MailApps/Decide",
     }
 }
 
@@ -57,6 +71,11 @@ impl Permissions {
         Permissions(self.0 | other.0)
     }
 
+    /// Whether all of `these` are among them.
+    pub fn include(self, these: Permissions) -> bool {
+        self.0 & these.0 == these.0
+    }
+
     /// Their names.
     pub fn names(self) -> Vec<&'static str> {
         Permission::ALL.iter().filter(|p| self.has(**p)).map(|p| p.word()).collect()
@@ -76,11 +95,17 @@ words! {
         Auditor = 4 "auditor",
         /// Sees people, devices and decisions.
         Reader = 5 "reader",
+        /// Conferencing.
+        ConferencingAdmin = 6 "conferencing-admin",
+        /// Calls and voice mail.
+        TelephonyAdmin = 7 "telephony-admin",
+        /// Mail apps.
+        MailAccessAdmin = 8 "mail-access-admin",
     }
 }
 
 impl Role {
-    /// What the role may do.
+    /// What the role may do: the table of SPEC §10.
     pub fn permissions(self) -> Permissions {
         use Permission::*;
         match self {
@@ -88,10 +113,62 @@ impl Role {
             Role::NotificationAdmin => {
                 Permissions::of(&[PushSwitches, OrganizationUpdate, SendToGroups, SendToDevice, DirectoryRead, ContentReadOwn])
             }
-            Role::HelpDesk => Permissions::of(&[SendToDevice, DirectoryRead]),
-            Role::Auditor => Permissions::of(&[DirectoryRead, ContentRead]),
+            Role::ConferencingAdmin => Permissions::of(&[ConferencingManage, ConferencingResend, DirectoryRead]),
+            Role::TelephonyAdmin => Permissions::of(&[TelephonyManage, DirectoryRead]),
+            Role::MailAccessAdmin => Permissions::of(&[MailAppsManage, MailAppsDecide, DirectoryRead]),
+            Role::HelpDesk => Permissions::of(&[SendToDevice, ConferencingResend, MailAppsDecide, DirectoryRead]),
+            Role::Auditor => Permissions::of(&[DirectoryRead, ContentRead, AuditRead]),
             Role::Reader => Permissions::of(&[DirectoryRead]),
         }
+    }
+
+    /// For whom it is, in a sentence.
+    pub fn about(self) -> &'static str {
+        match self {
+            Role::Owner => "May do everything, also give rights to others.",
+            Role::NotificationAdmin => "Push switches, and notifications to groups, people and devices.",
+            Role::ConferencingAdmin => "Conferencing settings, PINs and conference IDs.",
+            Role::TelephonyAdmin => "Dial plans, mailbox policies and mailboxes.",
+            Role::MailAccessAdmin => "Modes and rules of mail apps, and decisions about one app.",
+            Role::HelpDesk => "One person at a time: a notification to a device, conferencing details, one mail app.",
+            Role::Auditor => "Sees everything, message texts and the audit too, and changes nothing.",
+            Role::Reader => "Sees people, devices and decisions.",
+        }
+    }
+}
+
+/// Which role: a built-in one, or one of the organization's own. Written as the word of the former, the id of the latter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum RoleId {
+    /// One of SPEC §10.
+    BuiltIn(Role),
+    /// One that was defined here.
+    Own(Uuid),
+}
+
+impl std::fmt::Display for RoleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RoleId::BuiltIn(role) => f.write_str(role.word()),
+            RoleId::Own(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+impl From<RoleId> for String {
+    fn from(role: RoleId) -> String {
+        role.to_string()
+    }
+}
+
+impl TryFrom<String> for RoleId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<RoleId, String> {
+        let built_in = Role::ALL.iter().copied().find(|role| role.word() == text).map(RoleId::BuiltIn);
+        let own = || Uuid::parse_str(&text).ok().map(RoleId::Own);
+        built_in.or_else(own).ok_or_else(|| format!("{text:?} is neither a built-in role nor the id of a role"))
     }
 }
 
@@ -105,6 +182,16 @@ pub enum Scope {
     Groups(Vec<GroupKey>),
 }
 
+/// A set of permissions, and where it holds. An actor may hold several: each permission holds in the scopes of those grants
+/// that contain it, and in no other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// What.
+    pub permissions: Permissions,
+    /// Where.
+    pub scope: Scope,
+}
+
 /// In whose name something is done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Actor {
@@ -114,10 +201,10 @@ pub enum Actor {
         token: Uuid,
         /// The name shown as the sender.
         name: String,
-        /// What they may do.
-        permissions: Permissions,
-        /// Where.
-        scope: Scope,
+        /// The person to whom the token belongs, inside and outside name; none for a program.
+        person: Option<(PersonKey, Uuid)>,
+        /// What they may do, and where.
+        grants: Vec<Grant>,
     },
     /// An app on a person's device.
     Device {
@@ -131,9 +218,29 @@ pub enum Actor {
 impl Actor {
     /// Whether the actor holds a permission, anywhere.
     pub fn may(&self, one: Permission) -> bool {
+        self.permissions().has(one)
+    }
+
+    /// Everything that the actor may do, somewhere.
+    pub fn permissions(&self) -> Permissions {
         match self {
-            Actor::Admin { permissions, .. } => permissions.has(one),
-            Actor::Device { .. } => false,
+            Actor::Admin { grants, .. } => grants.iter().fold(Permissions::default(), |all, grant| all.and(grant.permissions)),
+            Actor::Device { .. } => Permissions::default(),
+        }
+    }
+
+    /// What the actor may do in the whole organization.
+    pub fn everywhere(&self) -> Permissions {
+        let Actor::Admin { grants, .. } = self else { return Permissions::default() };
+        let whole = grants.iter().filter(|grant| grant.scope == Scope::Everything);
+        whole.fold(Permissions::default(), |all, grant| all.and(grant.permissions))
+    }
+
+    /// The outside name under which an administrator's acts are kept: the person's, or the token's where there is none.
+    pub fn author(&self) -> Option<Uuid> {
+        match self {
+            Actor::Admin { token, person, .. } => Some(person.map_or(*token, |(_, id)| id)),
+            Actor::Device { .. } => None,
         }
     }
 }
@@ -142,11 +249,41 @@ impl Actor {
 mod tests {
     use super::*;
 
+    /// The table of SPEC §10, row by row: which roles hold the permission.
     #[test]
-    fn the_help_desk_may_send_to_one_device_and_not_to_groups() {
-        let rights = Role::HelpDesk.permissions();
-        assert!(rights.has(Permission::SendToDevice) && !rights.has(Permission::OrganizationUpdate));
-        assert!(!Role::Reader.permissions().has(Permission::ContentRead));
-        assert!(Permission::ALL.iter().all(|p| Role::Owner.permissions().has(*p)));
+    fn the_built_in_roles_are_the_columns_of_the_table_of_rights() {
+        use Permission::*;
+        use Role::*;
+        let table: [(&[Permission], &[Role]); 11] = [
+            (&[SettingsManage, TokensManage, RolesManage], &[Owner]),
+            (&[PushSwitches], &[Owner, NotificationAdmin]),
+            (&[OrganizationUpdate, SendToGroups], &[Owner, NotificationAdmin]),
+            (&[SendToDevice], &[Owner, NotificationAdmin, HelpDesk]),
+            (&[ConferencingManage], &[Owner, ConferencingAdmin]),
+            (&[ConferencingResend], &[Owner, ConferencingAdmin, HelpDesk]),
+            (&[TelephonyManage], &[Owner, TelephonyAdmin]),
+            (&[MailAppsManage], &[Owner, MailAccessAdmin]),
+            (&[MailAppsDecide], &[Owner, MailAccessAdmin, HelpDesk]),
+            (&[DirectoryWrite], &[Owner]),
+            (&[ContentRead, AuditRead], &[Owner, Auditor]),
+        ];
+        for (permissions, roles) in table {
+            for (permission, role) in permissions.iter().flat_map(|p| Role::ALL.iter().map(move |r| (p, r))) {
+                assert_eq!(role.permissions().has(*permission), roles.contains(role), "{role} {permission}");
+            }
+        }
+        assert!(Role::ALL.iter().all(|role| role.permissions().has(DirectoryRead)));
+        let own: Vec<Role> = Role::ALL.iter().copied().filter(|role| role.permissions().has(ContentReadOwn)).collect();
+        assert_eq!(own, [Owner, NotificationAdmin]);
+    }
+
+    #[test]
+    fn grants_add_up_and_only_those_of_everywhere_hold_everywhere() {
+        let grant = |role: Role, scope| Grant { permissions: role.permissions(), scope };
+        let grants = vec![grant(Role::Reader, Scope::Everything), grant(Role::HelpDesk, Scope::Groups(vec![GroupKey(1)]))];
+        let actor = Actor::Admin { token: Uuid::nil(), name: "x".into(), person: None, grants };
+        assert!(actor.may(Permission::SendToDevice) && !actor.may(Permission::SendToGroups));
+        assert_eq!(actor.everywhere(), Role::Reader.permissions());
+        assert!(actor.permissions().include(actor.everywhere()) && !actor.everywhere().include(actor.permissions()));
     }
 }

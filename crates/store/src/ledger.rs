@@ -2,7 +2,7 @@
 
 use crate::Result;
 use async_trait::async_trait;
-use model::roles::{Role, Scope};
+use model::roles::{RoleId, Scope};
 use model::{DeviceKey, PersonKey, TenantKey, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -48,13 +48,15 @@ pub struct Answer {
 /// What a token opens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TokenUse {
-    /// Administration with a built-in role inside a scope.
+    /// Administration with a role inside a scope.
     Admin {
         /// What it may do.
-        role: Role,
+        role: RoleId,
         /// Where.
         scope: Scope,
     },
+    /// Administration with the roles that this person is assigned.
+    Person(PersonKey),
     /// An app on a device.
     Device(DeviceKey),
 }
@@ -85,7 +87,7 @@ pub struct Token {
     pub name: String,
     /// What it opens.
     pub opens: TokenUse,
-    /// For a device token: the device's owner now.
+    /// For a device's token: the device's owner now. For a person's: the person, as long as they are active.
     pub owner: Option<PersonKey>,
     /// When it was made.
     pub created_at: Timestamp,

@@ -16,6 +16,7 @@ pub mod folder;
 pub mod import;
 pub mod inspect;
 pub mod ledger;
+pub mod objects;
 pub mod outbox;
 pub mod postgres;
 pub mod sqlite;
@@ -25,6 +26,7 @@ pub use cluster::{Cluster, MemberChange, StandingRow, Wake};
 pub use directory::*;
 pub use import::{Import, ImportFile, ImportMode, ImportProgress, ImportReport, ImportSource};
 pub use ledger::*;
+pub use objects::*;
 pub use outbox::*;
 
 use model::limits::Counted;
@@ -83,9 +85,9 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The whole contract.
-pub trait Store: Directory + Outbox + Ledger + ImportSource + Cluster + Send + Sync + 'static {}
+pub trait Store: Directory + Outbox + Ledger + Objects + ImportSource + Cluster + Send + Sync + 'static {}
 
-impl<T: Directory + Outbox + Ledger + ImportSource + Cluster + Send + Sync + 'static> Store for T {}
+impl<T: Directory + Outbox + Ledger + Objects + ImportSource + Cluster + Send + Sync + 'static> Store for T {}
 
 /// A store that several rooms share.
 pub type Shared = Arc<dyn Store>;

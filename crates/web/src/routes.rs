@@ -340,6 +340,7 @@ pub fn all() -> Vec<Route> {
         api::devices::routes(),
         api::directory::routes(),
         api::settings::routes(),
+        api::roles::routes(),
         api::access::routes(),
         api::app::routes(),
         service::routes(),

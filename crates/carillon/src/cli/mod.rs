@@ -20,6 +20,7 @@ mod notification;
 pub mod output;
 mod reach;
 mod report;
+mod role;
 mod send;
 pub mod serve;
 mod settings;
@@ -98,6 +99,8 @@ pub enum Command {
     Device(device::Device),
     /// Settings that change while the server runs
     Settings(settings::Settings),
+    /// Roles, and who holds them where
+    Role(role::Role),
     /// Access tokens
     Token(token::Token),
     /// Alarms that the server raised
@@ -130,6 +133,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Group(args) => interruptible(group::command(args, &out)).await,
         Command::Device(args) => interruptible(device::command(args, &out)).await,
         Command::Settings(args) => interruptible(settings::command(args, &out)).await,
+        Command::Role(args) => interruptible(role::command(args, &out)).await,
         Command::Token(args) => interruptible(token::command(args, &out)).await,
         Command::Alarm(args) => interruptible(alarm::command(args, &out)).await,
         Command::Migrate(args) => interruptible(transfer::migrate(args, &out)).await,

@@ -12,6 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   carillon token create --name \"Help desk\" --role help-desk
   carillon token create --name Lyon --role notification-admin --group Lyon --expires-in 90d
+  carillon token create --name \"Ada's laptop\" --user ada@example.org
   carillon token list
   carillon token revoke 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11";
 
@@ -33,9 +34,12 @@ enum Action {
         /// Shown as the sender of what it sends
         #[arg(long)]
         name: String,
-        /// What it may do
-        #[arg(long, value_parser = ["owner", "notification-admin", "help-desk", "auditor", "reader"])]
-        role: String,
+        /// What it may do: a built-in role's word, or the id or name of one of your own (see `carillon role list`)
+        #[arg(long, required_unless_present = "user")]
+        role: Option<String>,
+        /// For this person, who may what their role assignments say: id, external id or UPN
+        #[arg(long, conflicts_with_all = ["role", "groups"])]
+        user: Option<String>,
         /// Only for this group and everybody in it; repeatable
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
@@ -57,8 +61,10 @@ enum Action {
 pub async fn command(args: Token, out: &Out) -> Result<Exit> {
     let client = args.connection.client()?;
     match args.action {
-        Action::Create { name, role, groups, expires_in } => {
-            let mut body = Map::from_iter([("name".to_owned(), json!(name)), ("role".to_owned(), json!(role))]);
+        Action::Create { name, role, user, groups, expires_in } => {
+            let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
+            let given = [("role", role), ("user", user)];
+            body.extend(given.into_iter().filter_map(|(key, value)| value.map(|value| (key.to_owned(), json!(value)))));
             if !groups.is_empty() {
                 let mut ids = Vec::new();
                 for group in &groups {
@@ -71,7 +77,12 @@ pub async fn command(args: Token, out: &Out) -> Result<Exit> {
             }
             let token = client.post(&["tokens"], &Value::Object(body)).await?;
             out.say(&token, || {
-                let pairs = [("id", field(&token, "id")), ("role", field(&token, "role")), ("expires at", field(&token, "expiresAt"))];
+                let pairs = [
+                    ("id", field(&token, "id")),
+                    ("role", field(&token, "role")),
+                    ("user", field(&token["user"], "name")),
+                    ("expires at", field(&token, "expiresAt")),
+                ];
                 let note = out.paint(Tone::Waiting, "The secret is shown only now:");
                 format!("{}\n{note}\n{}", out.pairs(&pairs), cell(&token["token"]))
             });
@@ -79,9 +90,10 @@ pub async fn command(args: Token, out: &Out) -> Result<Exit> {
         }
         Action::List(portion) => {
             let page = listing::fetch(&client, &["tokens"], &[], &portion).await?;
-            let columns = ["id", "name", "role", "scope", "createdAt", "expiresAt", "revokedAt"];
+            let columns = ["id", "name", "role", "user", "scope", "createdAt", "expiresAt", "revokedAt"];
             listing::print_rows(out, &page, &columns, "There is no token.", |token, column| match column {
                 "scope" => scope(token),
+                "user" => field(&token["user"], "name"),
                 other => listing::shown(token, other),
             })
         }
@@ -95,6 +107,9 @@ pub async fn command(args: Token, out: &Out) -> Result<Exit> {
 
 /// Names of the groups that a token is limited to.
 fn scope(token: &Value) -> String {
+    if token["role"].is_null() {
+        return "as assigned".into();
+    }
     match token["scope"]["groups"].as_array() {
         Some(groups) => groups.iter().map(|group| field(group, "name")).collect::<Vec<_>>().join(", "),
         None => "everything".into(),

@@ -6,7 +6,7 @@ use super::repeat::Repeats;
 use super::transfer::Transfers;
 use crate::Engine;
 use crate::keys::sha256;
-use model::roles::Actor;
+use model::roles::{Actor, Grant};
 use model::{DeviceKey, PersonKey, Refusal, RefusalKind, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -30,6 +30,8 @@ struct Known {
     actor: Actor,
     token: Uuid,
     expires_at: Option<Timestamp>,
+    /// When one of the actor's role assignments ends.
+    holds_until: Option<Timestamp>,
     looked_up_at: Timestamp,
 }
 
@@ -49,7 +51,8 @@ pub struct Doorkeeper {
 impl Doorkeeper {
     fn find(&self, hash: &[u8; 32], now: Timestamp) -> Option<Known> {
         let known = self.known.read().get(hash).cloned()?;
-        (now.since(known.looked_up_at) < FRESH && now >= known.looked_up_at).then_some(known)
+        let ended = known.holds_until.is_some_and(|end| now >= end);
+        (!ended && now.since(known.looked_up_at) < FRESH && now >= known.looked_up_at).then_some(known)
     }
 
     fn keep(&self, hash: [u8; 32], known: Known, turn: u64) {
@@ -76,7 +79,11 @@ impl Doorkeeper {
 
     /// A person was deactivated or deleted.
     pub(crate) fn forget_person(&self, person: PersonKey) {
-        self.forget(|known| matches!(known.actor, Actor::Device { owner, .. } if owner == person));
+        self.forget(|known| match known.actor {
+            Actor::Device { owner, .. } => owner == person,
+            Actor::Admin { person: Some((key, _)), .. } => key == person,
+            Actor::Admin { person: None, .. } => false,
+        });
     }
 
     /// A device was deleted or changed hands.
@@ -141,7 +148,7 @@ impl Engine {
         let ours = found.filter(|token| token.tenant == self.tenant_key());
         let token =
             ours.ok_or_else(|| unauthenticated("the token is not known here; check that it is whole and belongs to this server"))?;
-        let known = known(token, now)?;
+        let known = self.known(token, now).await?;
         self.inner.doorkeeper.keep(hash, known.clone(), turn);
         Ok(known)
     }
@@ -161,18 +168,40 @@ impl Engine {
     }
 }
 
-fn known(token: Token, now: Timestamp) -> crate::Result<Known> {
+/// What may be told of a token before its rights are looked up.
+fn usable(token: &Token) -> crate::Result<()> {
     if token.revoked_at.is_some() {
         return Err(unauthenticated("the token was revoked; ask an owner for a new one, or enrol the device again"));
     }
-    let actor = match (token.opens, token.owner) {
-        (TokenUse::Admin { role, scope }, _) => Actor::Admin { token: token.id, name: token.name, permissions: role.permissions(), scope },
-        (TokenUse::Device(device), Some(owner)) => Actor::Device { device, owner },
+    match (&token.opens, token.owner) {
         (TokenUse::Device(_), None) => {
-            return Err(unauthenticated("the device of this token belongs to nobody any more; enrol it again with a new code"));
+            Err(unauthenticated("the device of this token belongs to nobody any more; enrol it again with a new code"))
         }
-    };
-    Ok(Known { actor, token: token.id, expires_at: token.expires_at, looked_up_at: now })
+        (TokenUse::Person(_), None) => Err(unauthenticated("the person of this token is inactive or was removed; ask an owner")),
+        _ => Ok(()),
+    }
+}
+
+impl Engine {
+    async fn known(&self, token: Token, now: Timestamp) -> crate::Result<Known> {
+        usable(&token)?;
+        let id = token.id;
+        let (actor, holds_until) = match (token.opens, token.owner) {
+            (TokenUse::Device(device), Some(owner)) => (Actor::Device { device, owner }, None),
+            (TokenUse::Person(_), Some(person)) => {
+                let (grants, until) = self.grants_of(person, now).await?;
+                let found = self.inner.store.person(self.tenant_key(), person).await.map_err(|e| crate::refusal("user", e))?;
+                let found = found.ok_or_else(|| unauthenticated("the person of this token was removed; ask an owner"))?;
+                (Actor::Admin { token: id, name: found.fields.display_name, person: Some((person, found.id)), grants }, until)
+            }
+            (TokenUse::Admin { role, scope }, _) => {
+                let permissions = self.permissions_of(role).await?;
+                (Actor::Admin { token: id, name: token.name, person: None, grants: vec![Grant { permissions, scope }] }, None)
+            }
+            (_, None) => return Err(unauthenticated("this token opens nothing; ask an owner for a new one")),
+        };
+        Ok(Known { actor, token: id, expires_at: token.expires_at, holds_until, looked_up_at: now })
+    }
 }
 
 #[cfg(test)]
@@ -181,7 +210,7 @@ mod tests {
 
     fn device(device: u32, owner: u32, at: i64) -> Known {
         let actor = Actor::Device { device: DeviceKey(device), owner: PersonKey(owner) };
-        Known { actor, token: Uuid::from_u128(u128::from(device)), expires_at: None, looked_up_at: Timestamp(at) }
+        Known { actor, token: Uuid::from_u128(u128::from(device)), expires_at: None, holds_until: None, looked_up_at: Timestamp(at) }
     }
 
     #[test]
@@ -231,9 +260,9 @@ mod tests {
             expires_at: None,
             revoked_at,
         };
-        let orphan = known(token(TokenUse::Device(DeviceKey(1)), None, None), Timestamp(0)).map(|_| ()).expect_err("nobody's");
+        let orphan = usable(&token(TokenUse::Device(DeviceKey(1)), None, None)).expect_err("nobody's");
         assert!(orphan.detail.contains("enrol it again"));
-        let revoked = known(token(TokenUse::Device(DeviceKey(1)), Some(PersonKey(1)), Some(Timestamp(0))), Timestamp(0));
-        assert!(revoked.map(|_| ()).expect_err("revoked").detail.contains("was revoked"));
+        let revoked = usable(&token(TokenUse::Device(DeviceKey(1)), Some(PersonKey(1)), Some(Timestamp(0))));
+        assert!(revoked.expect_err("revoked").detail.contains("was revoked"));
     }
 }

@@ -5,11 +5,13 @@
 //! store (the resident roster, cached tokens, open streams, waiting deliveries) is told here, and nowhere else.
 //!
 //! - `auth`: from a bearer secret to an actor; `scope`: what an actor may see; `names`: from what people write to objects.
-//! - `users`, `groups`, `devices`, `registrations`, `enrolment`, `settings`, `tokens`, `alarms`, `transfer`: the objects.
+//! - `users`, `groups`, `devices`, `registrations`, `enrolment`, `settings`, `roles`, `assignments`, `tokens`, `alarms`,
+//!   `transfer`: the objects.
 //! - `own`: what an app on a device may do for itself.
 //! - `fields`, `pages`, `repeat`: what they share: drafts, lists, repeated requests.
 
 pub mod alarms;
+pub mod assignments;
 pub mod auth;
 pub mod devices;
 pub mod enrolment;
@@ -20,6 +22,7 @@ pub mod own;
 pub mod pages;
 pub mod registrations;
 pub mod repeat;
+pub mod roles;
 pub mod scope;
 pub mod settings;
 pub mod tokens;

@@ -1,5 +1,6 @@
-//! Permission and scope: whether an actor may do something at all, and to whom. A token whose scope is some groups sees
-//! and touches these groups, those nested in them, the people in them, and the devices of these people or in these groups.
+//! Permission and scope: whether an actor may do something at all, and to whom. A grant whose scope is some groups reaches
+//! these groups, those nested in them, the people in them, and the devices of these people or in these groups. Several
+//! grants add up for each permission by itself: a scope never lends itself to a permission of another grant.
 
 use crate::Engine;
 use model::directory::{Member, MemberKind};
@@ -44,20 +45,32 @@ impl Engine {
     /// # Errors
     /// `forbidden`, naming the permission.
     pub(crate) fn allow(&self, actor: &Actor, permission: Permission) -> crate::Result<Sight> {
-        let Actor::Admin { permissions, scope, name, .. } = actor else {
+        self.allow_any(actor, &[permission])
+    }
+
+    /// As [`Engine::allow`], where any of several permissions is enough; the refusal names the first.
+    ///
+    /// # Errors
+    /// `forbidden`, naming the permission.
+    pub(crate) fn allow_any(&self, actor: &Actor, permissions: &[Permission]) -> crate::Result<Sight> {
+        let Actor::Admin { grants, name, .. } = actor else {
             return Err(Refusal::forbidden("this operation is for administrators; a device's token cannot do it"));
         };
-        if !permissions.has(permission) {
+        let mut held = grants.iter().filter(|grant| permissions.iter().any(|one| grant.permissions.has(*one))).peekable();
+        if held.peek().is_none() {
+            let wanted = permissions.first().map_or("", |one| one.word());
             return Err(Refusal::forbidden(format!(
-                "this needs the permission {permission}, which the token {name:?} does not have; ask an owner for a token with a role that has it"
+                "this needs the permission {wanted}, which {name:?} does not have; ask an owner for a role that has it"
             )));
         }
-        Ok(match scope {
-            Scope::Everything => Sight::Everything,
-            Scope::Groups(groups) => {
-                Sight::Part { people: self.inner.roster.people_of(groups), groups: self.inner.roster.groups_within(groups) }
+        let mut reached: Vec<GroupKey> = Vec::new();
+        for grant in held {
+            match &grant.scope {
+                Scope::Everything => return Ok(Sight::Everything),
+                Scope::Groups(groups) => reached.extend(groups),
             }
-        })
+        }
+        Ok(Sight::Part { people: self.inner.roster.people_of(&reached), groups: self.inner.roster.groups_within(&reached) })
     }
 
     /// As [`Engine::allow`], for what concerns the whole organization: a scope of some groups is not enough.

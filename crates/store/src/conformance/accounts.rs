@@ -2,8 +2,9 @@
 
 use super::scene::Stage;
 use super::stories;
-use crate::{Answer, NewToken, Once, StoreError, TokenUse};
-use model::roles::{Role, Scope};
+use crate::{Answer, NewObject, NewToken, Once, PersonFields, StoreError, TokenUse};
+use model::objects::ObjectKind;
+use model::roles::{Role, RoleId, Scope};
 use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
@@ -14,6 +15,8 @@ stories![
     a_setting_is_refused_at_another_version,
     a_token_is_found_by_its_hash_and_ends_when_revoked,
     a_devices_token_names_its_owner_now,
+    a_persons_token_names_them_while_they_are_active,
+    an_object_has_a_name_of_its_own_and_changes_at_its_version,
     an_answer_is_kept_for_a_day_and_its_key_is_free_after_that,
     an_alarm_counts_while_it_is_open_and_is_new_after_it_ended,
     a_backup_holds_what_was_committed,
@@ -55,7 +58,7 @@ fn token(n: u8, opens: TokenUse) -> NewToken {
 
 async fn a_token_is_found_by_its_hash_and_ends_when_revoked(stage: Stage) {
     let store = &stage.store;
-    let opens = TokenUse::Admin { role: Role::Owner, scope: Scope::Everything };
+    let opens = TokenUse::Admin { role: RoleId::BuiltIn(Role::Owner), scope: Scope::Everything };
     for n in 1..=3 {
         let once = Some(once(n, "same key"));
         store.create_token(stage.tenant, token(n, opens.clone()), once).await.expect("a token");
@@ -80,6 +83,58 @@ async fn a_devices_token_names_its_owner_now(stage: Stage) {
     let found = stage.store.find_token([1; 32]).await.expect("found").expect("it is kept");
     assert_eq!((found.opens, found.owner), (TokenUse::Device(device), Some(owner)));
     assert!(stage.store.tokens(stage.tenant, None, 10).await.expect("tokens").is_empty(), "administrators' tokens only");
+}
+
+async fn a_persons_token_names_them_while_they_are_active(stage: Stage) {
+    let person = stage.person("a@example.org").await;
+    let own = TokenUse::Admin { role: RoleId::Own(Uuid::from_u128(7)), scope: Scope::Groups(vec![model::GroupKey(3)]) };
+    for (n, opens) in [(1, TokenUse::Person(person)), (2, own.clone())] {
+        stage.store.create_token(stage.tenant, token(n, opens), None).await.expect("a token");
+    }
+    let find = async |n: u8| stage.store.find_token([n; 32]).await.expect("found").expect("it is kept");
+    let found = find(1).await;
+    assert_eq!((found.opens, found.owner), (TokenUse::Person(person), Some(person)));
+    assert_eq!(find(2).await.opens, own);
+    assert_eq!(stage.store.tokens(stage.tenant, None, 10).await.expect("tokens").len(), 2);
+    let fields = PersonFields { upn: "a@example.org".into(), active: false, ..PersonFields::default() };
+    stage.store.update_person(stage.tenant, person, None, fields).await.expect("deactivated");
+    assert_eq!(find(1).await.owner, None, "a person who left");
+}
+
+async fn an_object_has_a_name_of_its_own_and_changes_at_its_version(stage: Stage) {
+    let (store, tenant, role, held) = (&stage.store, stage.tenant, ObjectKind::Role, ObjectKind::RoleAssignment);
+    let object = |n: u128, name: &str| NewObject { id: Uuid::from_u128(n), name: name.into(), document: json!({"n": name}) };
+    for n in 1..=3 {
+        let made = store.create_object(tenant, role, object(n, &format!("role {n}")), None).await.expect("made");
+        assert_eq!((made.version, made.created_at), (1, stage.now()));
+    }
+    let first = Uuid::from_u128(1);
+    let taken = store.create_object(tenant, role, object(4, "role 1"), None).await;
+    assert!(matches!(taken, Err(StoreError::Taken { field: "name", by }) if by == first), "{taken:?}");
+    store.create_object(tenant, held, object(1, "role 1"), Some(once(1, "k"))).await.expect("another kind");
+    let again = store.create_object(tenant, held, object(9, "x"), Some(once(1, "k"))).await;
+    assert!(matches!(again, Err(StoreError::Replay(_))));
+    let taken = store.change_object(tenant, role, object(2, "role 1"), None).await;
+    assert!(matches!(taken, Err(StoreError::Taken { .. })));
+    let stale = store.change_object(tenant, role, object(2, "x"), Some(5)).await;
+    assert!(matches!(stale, Err(StoreError::Stale { current: 1 })));
+    stage.clock.pass(Duration::from_secs(1));
+    let changed = store.change_object(tenant, role, object(2, "other"), Some(1)).await.expect("changed");
+    assert_eq!(
+        (changed.version, changed.document, changed.changed_at.since(changed.created_at)),
+        (2, json!({"n": "other"}), Duration::from_secs(1))
+    );
+    let stage = stage.reopen().await;
+    let store = &stage.store;
+    let names = |objects: Vec<crate::Object>| objects.into_iter().map(|object| object.name).collect::<Vec<_>>();
+    assert_eq!(names(store.objects(tenant, role, None, 2).await.expect("listed")), ["role 1", "other"]);
+    assert_eq!(names(store.objects(tenant, role, Some(Uuid::from_u128(2)), 2).await.expect("listed")), ["role 3"]);
+    assert_eq!(store.object_named(tenant, role, "other").await.expect("asked").map(|object| object.id), Some(Uuid::from_u128(2)));
+    assert!(matches!(store.delete_object(tenant, role, first, Some(2)).await, Err(StoreError::Stale { current: 1 })));
+    store.delete_object(tenant, role, first, Some(1)).await.expect("removed");
+    assert_eq!(store.object(tenant, role, first).await.expect("asked"), None);
+    assert!(matches!(store.delete_object(tenant, role, first, None).await, Err(StoreError::NotFound)));
+    assert!(store.object(tenant, held, first).await.expect("asked").is_some(), "the other kind's stays");
 }
 
 fn once(n: u8, key: &str) -> Once {

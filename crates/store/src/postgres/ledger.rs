@@ -6,7 +6,7 @@ use super::{Lane, Postgres, once};
 use crate::sqlite::columns::{id, json, to_json, word};
 use crate::{Alarm, Answer, Ledger, NewToken, Once, Result, StoreError, Tenant, Token, TokenUse};
 use async_trait::async_trait;
-use model::roles::{Role, Scope};
+use model::roles::{Role, RoleId, Scope};
 use model::{DeviceKey, PersonKey, TenantKey, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -25,13 +25,17 @@ const DROP_SETTING: &str = "DELETE FROM setting WHERE tenant = $1 AND key = $2";
 const NEXT_POLICY: &str = "UPDATE meta SET policy = policy + 1 WHERE tenant = $1";
 const KEEP_POLICY: &str = "INSERT INTO policy (tenant, version, at, settings) VALUES ($1, $2, $3, $4)";
 const POLICY_AT: &str = "SELECT settings FROM policy WHERE tenant = $1 AND version = $2";
-const NEW_TOKEN: &str =
-    "INSERT INTO token (hash, tenant, id, name, role, scope, device, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-const FIND_TOKEN: &str = "SELECT tenant, id, name, role, scope, device, created_at, expires_at, revoked_at FROM token WHERE hash = $1";
+const NEW_TOKEN: &str = "INSERT INTO token (hash, tenant, id, name, role, scope, device, created_at, expires_at, own_role, person) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+const FIND_TOKEN: &str = "SELECT tenant, id, name, role, scope, device, created_at, expires_at, revoked_at, own_role, person \
+    FROM token WHERE hash = $1";
 const OWNER: &str = "SELECT d.owner FROM device d JOIN meta m ON m.tenant = d.tenant \
     WHERE d.tenant = $1 AND d.key = $2 AND d.since <= m.generation AND d.until > m.generation";
-const TOKENS: &str = "SELECT tenant, id, name, role, scope, device, created_at, expires_at, revoked_at FROM token \
-    WHERE tenant = $1 AND role IS NOT NULL AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4";
+const ACTIVE: &str = "SELECT p.active FROM person p JOIN meta m ON m.tenant = p.tenant \
+    WHERE p.tenant = $1 AND p.key = $2 AND p.since <= m.generation AND p.until > m.generation";
+const TOKENS: &str = "SELECT tenant, id, name, role, scope, device, created_at, expires_at, revoked_at, own_role, person \
+    FROM token \
+    WHERE tenant = $1 AND device IS NULL AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4";
 const TOKEN_TIME: &str = "SELECT created_at FROM token WHERE id = $1 AND tenant = $2";
 const REVOKE: &str = "UPDATE token SET revoked_at = coalesce(revoked_at, $3) WHERE tenant = $1 AND id = $2";
 const RAISE: &str = "INSERT INTO alarm (tenant, code, raised_at, last_at, detail, count) VALUES ($1, $2, $3, $3, $4, 1) \
@@ -175,10 +179,18 @@ fn put_setting(c: &Connection, tenant: TenantKey, key: &str, value: Option<&Valu
 
 /// Keeps a token; also a step of an enrolment.
 pub(crate) fn insert_token(c: &Connection, tenant: TenantKey, token: &NewToken, now: Timestamp) -> Result<()> {
-    let (role, scope, device) = match &token.opens {
-        TokenUse::Admin { role, scope } => (Some(role.number()), Some(to_json(scope)?), None),
-        TokenUse::Device(device) => (None, None, Some(device.0)),
-    };
+    let (mut role, mut own, mut scope, mut device, mut person) = (None, None, None, None, None);
+    match &token.opens {
+        TokenUse::Admin { role: held, scope: place } => {
+            scope = Some(to_json(place)?);
+            match held {
+                RoleId::BuiltIn(held) => role = Some(held.number()),
+                RoleId::Own(id) => own = Some(id.as_bytes().to_vec()),
+            }
+        }
+        TokenUse::Person(key) => person = Some(key.0),
+        TokenUse::Device(key) => device = Some(key.0),
+    }
     c.prepare_cached(NEW_TOKEN)?.execute(params![
         token.hash,
         tenant.0,
@@ -188,7 +200,9 @@ pub(crate) fn insert_token(c: &Connection, tenant: TenantKey, token: &NewToken, 
         scope,
         device,
         now.0,
-        token.expires_at.map(|at| at.0)
+        token.expires_at.map(|at| at.0),
+        own,
+        person
     ])?;
     Ok(())
 }
@@ -198,6 +212,10 @@ fn find_token(c: &Connection, hash: &[u8; 32]) -> Result<Option<Token>> {
     let mut rows = find.query([hash])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut token = token(row)?;
+    if let TokenUse::Person(person) = &token.opens {
+        let active: Option<bool> = c.prepare_cached(ACTIVE)?.query_row([token.tenant.0, person.0], |row| row.get(0)).optional()?;
+        token.owner = active.unwrap_or_default().then_some(*person);
+    }
     if let TokenUse::Device(device) = &token.opens {
         let owner: Option<u32> = c.prepare_cached(OWNER)?.query_row([token.tenant.0, device.0], |row| row.get(0)).optional()?;
         token.owner = owner.filter(|owner| *owner != 0).map(PersonKey);
@@ -222,14 +240,19 @@ fn tokens(c: &Connection, tenant: TenantKey, after: Option<Uuid>, limit: u32) ->
     Ok(tokens)
 }
 
-/// A row of the token table; the owner of a device's token is looked up apart.
+/// A row of the token table; the person behind it is looked up apart.
 fn token(row: &Row) -> Result<Token> {
     let (role, scope, device): (Option<i64>, Option<String>, Option<u32>) = (row.get(3)?, row.get(4)?, row.get(5)?);
-    let opens = match (role, scope, device) {
-        (Some(role), Some(scope), _) => {
-            TokenUse::Admin { role: word(Role::from_number, role, "role")?, scope: json::<Scope>(&scope, "a scope")? }
-        }
-        (_, _, Some(device)) => TokenUse::Device(DeviceKey(device)),
+    let (own, person): (Option<Vec<u8>>, Option<u32>) = (row.get(9)?, row.get(10)?);
+    let held = match (role, own) {
+        (Some(role), _) => Some(RoleId::BuiltIn(word(Role::from_number, role, "role")?)),
+        (None, Some(own)) => Some(RoleId::Own(id(&own)?)),
+        (None, None) => None,
+    };
+    let opens = match (held, scope, device, person) {
+        (Some(role), Some(scope), ..) => TokenUse::Admin { role, scope: json::<Scope>(&scope, "a scope")? },
+        (_, _, Some(device), _) => TokenUse::Device(DeviceKey(device)),
+        (.., Some(person)) => TokenUse::Person(PersonKey(person)),
         _ => return Err(StoreError::Broken("a token opens nothing".into())),
     };
     let time = |at: Option<i64>| at.map(Timestamp);
@@ -270,6 +293,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     NEW_TOKEN,
     FIND_TOKEN,
     OWNER,
+    ACTIVE,
     TOKENS,
     TOKEN_TIME,
     REVOKE,

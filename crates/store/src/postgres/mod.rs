@@ -18,6 +18,7 @@ mod facts;
 mod import;
 mod ledger;
 mod link;
+mod objects;
 mod once;
 mod opening;
 mod outbox;

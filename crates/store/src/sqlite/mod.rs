@@ -13,6 +13,7 @@ pub(crate) mod export;
 mod facts;
 pub(crate) mod import;
 mod ledger;
+mod objects;
 pub(crate) mod once;
 pub(crate) mod opening;
 mod outbox;

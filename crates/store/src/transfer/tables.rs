@@ -79,7 +79,8 @@ pub(crate) const TABLES: &[Table] = &[
     table!("setting" by "tenant, key": tenant Big, key Text, value Text),
     table!("policy" by "tenant, version": tenant Big, version Big, at Big, settings Text),
     table!("token" by "hash": hash Bytes, tenant Big, id Bytes, name Text, role Small, scope Text, device Big, created_at Big, expires_at Big,
-        revoked_at Big),
+        revoked_at Big, own_role Bytes, person Big),
+    table!("object" by "tenant, kind, id": tenant Big, kind Small, id Bytes, name Text, version Big, document Text, created_at Big, changed_at Big),
     table!("answer" by "tenant, token, key": tenant Big, token Bytes, key Text, request Bytes, status Whole, body Bytes, location Text, at Big),
     table!("alarm" by "tenant, code": tenant Big, code Text, raised_at Big, last_at Big, detail Text, count Big, cleared_at Big),
 ];

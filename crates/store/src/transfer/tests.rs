@@ -170,7 +170,7 @@ async fn populate(store: &dyn Store) -> TenantKey {
     store.change_members(tenant, group, members, vec![], None).await.expect("members");
     store.create_code(tenant, [8; 32], PersonKey(1), Timestamp::NEVER, None).await.expect("a code");
     store.put_setting(tenant, "retention.days", Some(json!(30)), None).await.expect("set");
-    let opens = TokenUse::Admin { role: model::roles::Role::Owner, scope: model::roles::Scope::Everything };
+    let opens = TokenUse::Admin { role: model::roles::RoleId::BuiltIn(model::roles::Role::Owner), scope: model::roles::Scope::Everything };
     let token = NewToken { id: Uuid::from_u128(6), hash: [6; 32], name: "t".into(), opens, expires_at: None };
     store.create_token(tenant, token, None).await.expect("a token");
     store.raise_alarm(tenant, "disk_low", "the disk is low").await.expect("raised");

@@ -32,11 +32,12 @@ pub fn routes() -> Vec<Route> {
             ALL,
             routing::post(create_token),
             doc("createToken", "Make a token", MANAGE)
-                .detail("For an administrator or a program, with one of the built-in roles, for the whole organization or for some groups.")
+                .detail("For a program: with a role, for the whole organization or for some groups. For a person: it may what their role assignments say.")
                 .sends("NewToken")
                 .creates()
                 .gives(201, "The token; its secret is shown this once.", "CreatedToken")
-                .location(),
+                .location()
+                .refuses(403, "beyond_own_rights"),
         ),
         delete(
             "/api/v1/tokens/{id}",

@@ -8,5 +8,6 @@ pub mod directory;
 pub mod events;
 pub mod groups;
 pub mod notifications;
+pub mod roles;
 pub mod settings;
 pub mod users;

@@ -8,6 +8,7 @@ mod edited;
 mod imported;
 mod refused;
 mod repeated;
+mod rights;
 mod schema;
 mod served;
 mod streamed;

@@ -151,6 +151,13 @@ async fn cases(world: &World) -> Vec<Case> {
     let apns = json!({"service": "apns", "token": "0aff00112233"});
     let web_push = json!({"service": "webpush", "endpoint": "https://push.example.net/x", "p256dh": "x", "auth": "x"});
     let draft = json!({"title": "t", "body": "b", "groups": ["Sales"]});
+    let watch = json!({"name": "Watch", "permissions": ["Directory/Read"]});
+    let held = json!({"name": "Watchers", "role": "reader", "users": ["ada@example.org"]});
+    let kept = json!({"name": "Kept", "permissions": ["Directory/Read"]});
+    let role = format!("/api/v1/roles/{}", world.post("/api/v1/roles", kept).await.expect(201).id());
+    let kept = json!({"name": "Kept", "role": "reader", "users": ["ada@example.org"]});
+    let kept = world.post("/api/v1/role-assignments", kept).await.expect(201);
+    let assignment = format!("/api/v1/role-assignments/{}", kept.id());
     let left_out = |fields: &[&'static str], mut more: Vec<(&'static str, Value)>| {
         more.extend(fields.iter().map(|f| (*f, json!(LEFT_OUT))));
         more
@@ -172,6 +179,10 @@ async fn cases(world: &World) -> Vec<Case> {
         case("POST", "/api/v1/notifications/reach".into(), draft, reach_fields),
         case("POST", format!("/api/v1/notifications/{notification}/resend"), json!({}), vec![("only", json!("all"))]),
         case("POST", "/api/v1/tokens".into(), json!({"name": "a", "role": "reader"}), left_out(&["name", "role"], token_fields())),
+        case("POST", "/api/v1/roles".into(), watch, left_out(&["name", "permissions"], role_fields())),
+        case("PATCH", role, json!({}), role_fields()),
+        case("POST", "/api/v1/role-assignments".into(), held, left_out(&["name", "role", "users"], assignment_fields())),
+        case("PATCH", assignment, json!({}), assignment_fields()),
         case("PUT", "/api/v1/settings/push.apns.enabled".into(), json!({}), vec![("value", json!(LEFT_OUT)), ("value", json!("no"))]),
         case("PUT", "/api/v1/settings/retention.days".into(), json!({}), vec![("value", json!(-1)), ("value", json!(1.5))]),
         case("PUT", "/api/v1/settings/custom.email".into(), json!({}), vec![("value", json!("sometimes"))]),
@@ -213,12 +224,43 @@ fn token_fields() -> Vec<(&'static str, Value)> {
     vec![
         ("name", json!("")),
         ("role", json!("king")),
+        ("user", json!("nobody@example.org")),
+        ("user", json!("ada@example.org")),
         ("scope", json!({"groups": []})),
         ("scope", json!({"groups": ["No such group", "Twins"]})),
         ("scope", json!("Sales")),
         ("expiresIn", json!("soon")),
         ("expiresIn", json!("0h")),
         ("expiresIn", json!("9999d")),
+    ]
+}
+
+fn role_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("name", json!("")),
+        ("name", json!("help-desk")),
+        ("name", json!("01a1fee4-a278-7773-b7a4-516dceb8b1ea")),
+        ("description", long(1025)),
+        ("permissions", json!([])),
+        ("permissions", json!(["Directory/Read", "Directory/Fly"])),
+        ("permissions", Value::Null),
+    ]
+}
+
+fn assignment_fields() -> Vec<(&'static str, Value)> {
+    vec![
+        ("name", json!("")),
+        ("role", json!("king")),
+        ("role", Value::Null),
+        ("users", json!(["nobody@example.org"])),
+        ("users", json!([])),
+        ("users", Value::from(vec!["x"; 101])),
+        ("groups", json!(["No such group", "Twins"])),
+        ("groups", Value::from(vec!["x"; 101])),
+        ("scope", json!({"groups": []})),
+        ("scope", json!({"groups": ["Twins"]})),
+        ("expiresIn", json!("soon")),
+        ("expiresIn", json!("0h")),
     ]
 }
 
@@ -287,6 +329,8 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
         "/api/v1/notifications".into(),
         deliveries,
         "/api/v1/tokens".into(),
+        "/api/v1/roles".into(),
+        "/api/v1/role-assignments".into(),
     ];
     for list in lists {
         all.extend(
