@@ -20,6 +20,8 @@ pub mod outbox;
 pub mod postgres;
 pub mod sqlite;
 pub mod transfer;
+#[cfg(test)]
+mod upgrades;
 
 pub use cluster::{Cluster, MemberChange, StandingRow, Wake};
 pub use directory::*;

@@ -43,7 +43,7 @@ fn statements() -> Vec<&'static str> {
     all.extend(ledger::STATEMENTS.iter().chain(once::STATEMENTS).chain(cluster::STATEMENTS));
     all.extend(import::statements());
     all.extend(facts::statements());
-    all.extend([NOW, LOCK_TENANT, ANY_TENANT]);
+    all.extend([NOW, NOW_AT, opening::STANDS_AT, LOCK_TENANT, ANY_TENANT]);
     all
 }
 
