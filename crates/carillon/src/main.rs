@@ -5,6 +5,10 @@ mod cli;
 mod config;
 mod demo;
 mod exit;
+mod log;
+mod measure;
+mod signals;
+mod tls;
 mod wire;
 
 use clap::Parser;

@@ -3,6 +3,18 @@
 
 use crate::Engine;
 
+impl Engine {
+    /// Raises an alarm about what surrounds the engine (its listener), or counts it up.
+    pub async fn raise_alarm(&self, code: &str, detail: &str) {
+        raise(self, code, detail).await;
+    }
+
+    /// Ends an alarm, if it is open.
+    pub async fn clear_alarm(&self, code: &str) {
+        clear(self, code).await;
+    }
+}
+
 /// Raises an alarm, or counts it up.
 pub(crate) async fn raise(engine: &Engine, code: &str, detail: &str) {
     let inner = &engine.inner;

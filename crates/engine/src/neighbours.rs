@@ -173,8 +173,10 @@ async fn withdraw(engine: &Engine, events: &HashSet<EventKey>) -> store::Result<
 async fn beat(engine: Engine) {
     let inner = &engine.inner;
     loop {
-        if let Err(error) = inner.store.beat(inner.node, engine.now().plus(ALIVE)).await {
-            tracing::warn!(%error, "the other processes cannot be told that this one lives");
+        let now = engine.now();
+        match inner.store.beat(inner.node, now.plus(ALIVE)).await {
+            Ok(()) => metrics::gauge!("carillon_beat_timestamp_seconds").set(now.unix_seconds() as f64),
+            Err(error) => tracing::warn!(%error, "the other processes cannot be told that this one lives"),
         }
         tokio::select! {
             () = inner.stop.cancelled() => return,

@@ -174,6 +174,7 @@ impl Engine {
         let inner = &self.inner;
         inner.tasks.spawn(load_roster(self.clone()));
         inner.tasks.spawn(crate::settler::run(self.clone()));
+        inner.tasks.spawn(crate::watch::run(self.clone()));
         if inner.duties.dispatch {
             inner.tasks.spawn(crate::dispatch::run(self.clone()));
         }

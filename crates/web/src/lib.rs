@@ -17,9 +17,11 @@ mod routes;
 mod serve;
 mod service;
 mod stream;
+mod tls;
 mod watch;
 
-pub use serve::serve;
+pub use serve::{serve, serve_tls};
+pub use tls::Tls;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};

@@ -145,7 +145,7 @@ fn the_environment_wins_over_the_file_and_options_win_over_both() {
     let apns = config.channels.apns.expect("apns");
     assert_eq!((apns.endpoint.as_str(), apns.streams), ("https://localhost:7", 7));
     assert_eq!(apns.sandbox_endpoint, "https://localhost:7", "sandbox tokens follow a changed endpoint");
-    let overrides = Overrides { data: Some("/d".into()), listen: "127.0.0.1:3".parse().ok() };
+    let overrides = Overrides { data: Some("/d".into()), listen: "127.0.0.1:3".parse().ok(), ..Overrides::default() };
     let environment = environment.map(|(k, v)| (k.to_owned(), v.to_owned()));
     let values = read::layers(Some((Path::new("c.toml"), file)), environment, &overrides);
     let config = build::config(values).expect("a configuration");

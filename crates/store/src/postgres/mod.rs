@@ -24,6 +24,7 @@ mod outbox;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use address::Address;
 pub(crate) use args::params;
@@ -135,7 +136,7 @@ impl Postgres {
     }
 
     /// The newest version of the tables.
-    pub(crate) fn newest() -> usize {
+    pub fn newest() -> usize {
         opening::MIGRATIONS.len()
     }
 
@@ -199,6 +200,7 @@ impl Postgres {
         tenant: Option<model::TenantKey>,
         mut job: impl FnMut(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let began = std::time::Instant::now();
         let mut lent = self.inner.pool.take(lane).await?;
         let time = self.inner.time.clone();
         let done = tokio::task::spawn_blocking(move || {
@@ -217,7 +219,9 @@ impl Postgres {
                 }
             }
         });
-        done.await.unwrap_or_else(|_| Err(StoreError::Broken("a job of the store panicked".into())))
+        let answer = done.await.unwrap_or_else(|_| Err(StoreError::Broken("a job of the store panicked".into())));
+        metrics::histogram!("carillon_store_write_seconds", "lane" => lane.word()).record(began.elapsed().as_secs_f64());
+        answer
     }
 
     /// Runs a job in one read-only transaction that sees one moment.
