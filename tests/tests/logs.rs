@@ -58,7 +58,10 @@ async fn work(edit: impl FnOnce(&mut Scene)) -> (Stage, Vec<String>, String) {
 fn search(stage: &Stage, secrets: &[String], metrics: &str) -> String {
     let log = stage.server.log();
     let mut marks = vec![TITLE.to_owned(), BODY.into(), PERSON.into(), DEVICE.into(), GROUP.into(), token_of(DEVICE)];
-    marks.extend(["xylophone", "walrus", "quartz", "ferret", "badger", "gerbil", "secret-of-the-relay", "mail.example.org", "car_"].map(str::to_owned));
+    marks.extend(
+        ["xylophone", "walrus", "quartz", "ferret", "badger", "gerbil", "secret-of-the-relay", "mail.example.org", "car_"]
+            .map(str::to_owned),
+    );
     marks.extend(["Bearer", "bearer ", "PRIVATE KEY"].map(str::to_owned));
     // Without what all tokens begin with, too.
     marks.extend(secrets.iter().flat_map(|secret| [secret.clone(), secret.trim_start_matches("car_")[..12].to_owned()]));
@@ -77,7 +80,10 @@ fn search(stage: &Stage, secrets: &[String], metrics: &str) -> String {
 async fn a_log_for_people_says_nothing_of_the_content() {
     let (stage, secrets, metrics) = work(|_| {}).await;
     let log = search(&stage, &secrets, &metrics);
-    assert!(log.lines().any(|line| line.contains("an event was accepted") && line.contains("request{request=\"story-request-17\"}")), "{log}");
+    assert!(
+        log.lines().any(|line| line.contains("an event was accepted") && line.contains("request{request=\"story-request-17\"}")),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +104,8 @@ async fn a_log_in_json_says_nothing_of_the_content_and_its_names_are_stable() {
         assert!(["timestamp", "level", "target"].into_iter().all(text), "{line}");
         assert!(line["timestamp"].as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok()), "{line}");
     }
-    let with = |message: &str| lines.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("no line says {message:?}:\n{log}"));
+    let with =
+        |message: &str| lines.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("no line says {message:?}:\n{log}"));
     let accepted = with("an event was accepted");
     assert_eq!((&accepted["span"]["request"], &accepted["kind"]), (&json!("story-request-17"), &json!("custom.notification")));
     assert!(accepted["event"].as_str().is_some_and(|id| id.parse::<uuid::Uuid>().is_ok()), "{accepted}");

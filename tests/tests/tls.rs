@@ -63,7 +63,8 @@ impl Authority {
     fn client(&self, name: &str, port: u16) -> reqwest::Client {
         let here = std::net::SocketAddr::from(([127, 0, 0, 1], port));
         let root = reqwest::Certificate::from_pem(self.pem.as_bytes()).expect("our own");
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]).pool_max_idle_per_host(0).timeout(SOON).resolve(name, here);
+        let client =
+            reqwest::Client::builder().no_proxy().tls_certs_only([root]).pool_max_idle_per_host(0).timeout(SOON).resolve(name, here);
         client.build().expect("a client")
     }
 }

@@ -151,6 +151,61 @@ mod tests {
 
     const MANUAL: &str = include_str!("../../../docs/src/operator/metrics.md");
 
+    const RULES: &str = include_str!("../../../packaging/prometheus/carillon.rules.yml");
+
+    /// The alerts that an alarm of this code sets off, by the matchers of their expressions.
+    fn alerts_on(code: &str) -> Vec<&'static str> {
+        let mut name = "";
+        let mut found = Vec::new();
+        for line in RULES.lines().map(str::trim) {
+            if let Some(alert) = line.strip_prefix("- alert: ") {
+                name = alert;
+            }
+            let Some((_, matchers)) = line.split_once("carillon_alarm{") else { continue };
+            let matchers = matchers.split('}').next().unwrap_or("");
+            let holds = |matcher: &str| {
+                let value = matcher.split('"').nth(1).unwrap_or("");
+                // The only patterns are alternatives of words, some with a free beginning.
+                let one = |pattern: &str| pattern.strip_prefix(".+").map_or(code == pattern, |end| code.ends_with(end));
+                let any = value.split('|').any(one);
+                if matcher.contains("!=") || matcher.contains("!~") { !any } else { any }
+            };
+            if matchers.split(',').all(holds) {
+                found.push(name);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn each_alarm_has_one_alert_of_its_own_and_stands_in_the_manual() {
+        for code in engine::alarms::codes() {
+            let alerts = alerts_on(&code);
+            assert!(alerts.len() == 1 && alerts != ["CarillonOtherAlarm"], "{code}: {alerts:?}");
+            let of_channel = code.split_once('_').filter(|(channel, _)| model::ChannelKind::from_word(channel).is_some());
+            let shown = of_channel.map_or(code.clone(), |(_, word)| format!("apns_{word}"));
+            assert!(MANUAL.contains(&format!("| `{shown}`")), "{code} is not in the manual's table of alarms");
+        }
+        assert_eq!(alerts_on("something_new"), ["CarillonOtherAlarm"]);
+    }
+
+    #[test]
+    fn the_rules_speak_of_metrics_that_there_are_and_the_manual_of_every_alert() {
+        for word in RULES.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+            let metric = word.trim_end_matches("_bucket");
+            if metric.starts_with("carillon_") || metric.starts_with("process_") {
+                assert!(METRICS.iter().any(|(name, _, _)| *name == metric), "{word} is no metric");
+            }
+        }
+        let alerts: Vec<&str> = RULES.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+        for alert in &alerts {
+            assert!(MANUAL.contains(&format!("| `{alert}` |")), "{alert} is not in the manual");
+        }
+        let texts = |what: &str| RULES.lines().filter(|line| line.trim().starts_with(what)).count();
+        assert_eq!((texts("summary:"), texts("description:"), texts("runbook:")), (alerts.len(), alerts.len(), alerts.len()));
+        assert_eq!(MANUAL.lines().filter(|line| line.starts_with("| `Carillon")).count(), alerts.len());
+    }
+
     /// Name and kind of every row of the manual's tables that names a metric.
     fn documented() -> Vec<(String, String)> {
         let rows = MANUAL.lines().filter_map(|line| {
