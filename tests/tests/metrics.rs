@@ -33,7 +33,8 @@ fn names(metrics: &str) -> BTreeSet<String> {
 
 fn documented() -> BTreeSet<String> {
     let rows = MANUAL.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    rows.filter(|name| name.starts_with("carillon_") || name.starts_with("process_")).map(str::to_owned).collect()
+    let plain = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    rows.filter(|name| name.starts_with("carillon_") || name.starts_with("process_")).filter(plain).map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,7 +69,7 @@ async fn every_metric_is_in_the_manual_and_every_one_of_the_manual_is_there() {
     assert!(unknown.is_empty(), "not in the manual: {unknown:?}");
     let optional: BTreeSet<&str> = ELSEWHERE.into_iter().chain(UNTOUCHED).chain(["carillon_deliveries_open"]).collect();
     let missing: Vec<_> = known.difference(&there).filter(|name| !optional.contains(name.as_str())).collect();
-    assert!(missing.is_empty(), "in the manual and not there: {missing:?}\n{metrics}");
+    assert!(missing.is_empty(), "in the manual and not there: {missing:?}");
     assert_eq!(value(&metrics, "carillon_store_up"), Some(1.0));
     assert_eq!(value(&metrics, "carillon_attempts_total{channel=\"apns\",outcome=\"accepted\"}"), Some(1.0));
     assert!(value(&metrics, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6));
@@ -105,7 +106,7 @@ fn promtool(metrics: &str) {
     child.stdin.take().expect("a pipe").write_all(metrics.as_bytes()).expect("it reads");
     let said = child.wait_with_output().expect("it ends");
     let words = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
-    assert!(said.status.success() && words.trim().is_empty(), "promtool: {words}\n{metrics}");
+    assert!(said.status.success() && words.trim().is_empty(), "promtool: {words}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

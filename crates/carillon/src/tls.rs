@@ -18,6 +18,8 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 const LOOK: Duration = Duration::from_secs(5);
 /// How long files have to rest before they are read: certificate and key are written one after the other.
 const REST: Duration = Duration::from_secs(1);
+/// How often that is waited for at most, where they do not come to rest.
+const RESTS: u32 = 10;
 /// Raised while the files hold a pair that cannot be used.
 const ALARM: &str = "tls_certificate";
 
@@ -97,20 +99,20 @@ pub async fn keep(tls: Arc<web::Tls>, files: ServerTls, engine: Engine, mut told
     loop {
         let asked = tokio::select! {
             () = stop.cancelled() => return,
-            asked = told.recv() => asked.is_some(),
+            // Where signals cannot be taken, nobody tells, and this arm is left out.
+            Some(()) = told.recv() => true,
             () = tokio::time::sleep(LOOK) => false,
         };
         let mut seen = stamp(&files);
         if !asked && (seen == taken || seen.is_none()) {
             continue;
         }
-        // Whoever says that it is time has written both.
-        while !asked {
+        // Whoever says that it is time has written both. Others are waited for, but not for ever.
+        let mut rests = if asked { 0 } else { RESTS };
+        while rests > 0 {
             tokio::time::sleep(REST).await;
             let again = stamp(&files);
-            if again == seen {
-                break;
-            }
+            rests = if again == seen { 0 } else { rests - 1 };
             seen = again;
         }
         taken = seen;

@@ -2,7 +2,7 @@
 //! starts the engine, serves the API, and takes everything down in order.
 
 use crate::cli::Part;
-use crate::config::{Apns, Config, Email, EmailTls, Fcm, WebPush, Wns};
+use crate::config::{Apns, Config, Email, EmailTls, Fcm, ServerTls, WebPush, Wns};
 use crate::{measure, signals, tls};
 use anyhow::{Context, bail};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use store::postgres::{Postgres, Time};
 use store::sqlite::Sqlite;
 use store::transfer::Database;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -133,8 +134,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let web_push_key = vapid_public_key(&vapid).map_err(|e| anyhow::anyhow!("{}: {e}", vapid_file.display()))?;
     let (node, predecessor) = name_of_this_process(&data)?;
     // Before anything is changed: a certificate that is wrong keeps the server from starting.
-    let pair = config.server.tls.as_ref().map(tls::read).transpose().map_err(|e| anyhow::anyhow!("[server.tls]: {e}"))?;
-    let secured = pair.as_ref().map(tls::Pair::start).transpose().map_err(|e| anyhow::anyhow!("[server.tls]: {e}"))?.map(Arc::new);
+    let secured = config.server.tls.clone().map(Secured::read).transpose()?;
     let parts = Parts {
         store: store.shared(),
         channels: channels(&config, vapid)?,
@@ -160,16 +160,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         let token = engine.create_owner_token("bootstrap").await.map_err(|e| anyhow::anyhow!("{e}"))?;
         private_file(&token_file, format!("{token}\n").as_bytes())?;
     }
-    let listener = tokio::net::TcpListener::bind(config.server.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; is something else there? choose another with --listen", config.server.listen))?;
-    let address = listener.local_addr()?;
-    let url = match &pair {
-        None => format!("http://{address}"),
-        Some(pair) => format!("https://{}:{}", pair.host(address.ip()), address.port()),
-    };
-    // The second line is where clients on this machine find the host of the first.
-    std::fs::write(data.join("address"), format!("{url}\n{address}\n")).context("cannot write the address file")?;
+    let (listener, url) = listen(&config, secured.as_ref()).await?;
     if options.announce {
         let vapid = vapid_made.then(|| web_push_key.clone());
         let made = Made { fresh, token: token_made, at_rest: at_rest_made, vapid };
@@ -190,27 +181,69 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         web_push_key,
         api,
     };
-    let reload = signals::reloads();
-    let router = web::router(engine.clone(), extras);
-    let watched = signals::serving(options.stop.clone());
-    let served = match (secured, config.server.tls.clone(), &pair) {
-        (Some(secured), Some(files), Some(pair)) => {
-            tls::expires(pair);
-            tokio::spawn(tls::keep(secured.clone(), files, engine.clone(), reload, options.stop.clone()));
-            web::serve_tls(listener, secured, router, options.stop.clone(), DRAIN).await
-        }
-        _ => {
-            tokio::spawn(signals::nothing_to_reload(reload));
-            web::serve(listener, router, options.stop.clone(), DRAIN).await
-        }
-    };
-    watched.abort();
+    let served = answer(listener, secured, web::router(engine.clone(), extras), &engine, &options.stop).await;
     if !engine.stop(DRAIN).await {
         tracing::warn!("some deliveries were still under way at the end; they go on at the next start");
     }
     let closed = store.close().await;
     served.context("the server failed")?;
     closed.map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+/// The listener's certificate, and the files that it came from.
+struct Secured {
+    files: ServerTls,
+    pair: tls::Pair,
+    tls: Arc<web::Tls>,
+}
+
+impl Secured {
+    fn read(files: ServerTls) -> anyhow::Result<Secured> {
+        let wrong = |e| anyhow::anyhow!("[server.tls]: {e}");
+        let pair = tls::read(&files).map_err(wrong)?;
+        let tls = Arc::new(pair.start().map_err(wrong)?);
+        Ok(Secured { files, pair, tls })
+    }
+}
+
+/// Takes the address, and notes it in the data folder. Also how people reach it.
+async fn listen(config: &Config, secured: Option<&Secured>) -> anyhow::Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is something else there? choose another with --listen", config.server.listen))?;
+    let address = listener.local_addr()?;
+    let url = match secured {
+        None => format!("http://{address}"),
+        Some(secured) => format!("https://{}:{}", secured.pair.host(address.ip()), address.port()),
+    };
+    // The second line is where clients on this machine find the host of the first.
+    std::fs::write(config.server.data.join("address"), format!("{url}\n{address}\n")).context("cannot write the address file")?;
+    Ok((listener, url))
+}
+
+/// Answers requests until stopped.
+async fn answer(
+    listener: TcpListener,
+    secured: Option<Secured>,
+    router: web::Router,
+    engine: &Engine,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let reload = signals::reloads();
+    let watched = signals::serving(stop.clone());
+    let served = match secured {
+        Some(Secured { files, pair, tls }) => {
+            tls::expires(&pair);
+            tokio::spawn(tls::keep(tls.clone(), files, engine.clone(), reload, stop.clone()));
+            web::serve_tls(listener, tls, router, stop.clone(), DRAIN).await
+        }
+        None => {
+            tokio::spawn(signals::nothing_to_reload(reload));
+            web::serve(listener, router, stop.clone(), DRAIN).await
+        }
+    };
+    watched.abort();
+    served
 }
 
 /// A fresh name among the processes of the store, and that of the process which had the data folder before. It has ended, for

@@ -20,10 +20,10 @@ mod stream;
 mod tls;
 mod watch;
 
+pub use axum::Router;
 pub use serve::{serve, serve_tls};
 pub use tls::Tls;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware;
 use engine::Engine;
