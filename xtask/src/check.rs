@@ -2,7 +2,7 @@
 
 use crate::steps::{Ending, Steps, run, shown};
 use crate::workspace::{Workspace, has};
-use crate::{deny, tidy};
+use crate::{deny, packaging, tidy};
 use anyhow::Result;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -34,6 +34,8 @@ pub fn check(workspace: &Workspace) -> Result<bool> {
     steps.run("clippy", || run(workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])));
     steps.run("programs", || run(workspace.cargo(&["build", "--workspace", "--bins"])));
     steps.run("tests", || tests(workspace));
+    steps.run("alert rules", || packaging::alerts(workspace));
+    steps.run("systemd unit", || packaging::unit(workspace));
     steps.run("cargo deny", || deny::rules(workspace));
     steps.run("advisories", || deny::advisories(workspace));
     steps.run("manual", || manual(workspace));
@@ -140,6 +142,10 @@ fn tests(workspace: &Workspace) -> Ending {
     command.stdout(Stdio::piped());
     for (variable, program) in [("CARILLON_BIN", "carillon"), ("FAKE_APPLE_BIN", "fake-apple"), ("FAKE_RELAY_BIN", "fake-relay")] {
         command.env(variable, programs.join(program));
+    }
+    match packaging::promtool(workspace) {
+        Ok(program) => drop(command.env("PROMTOOL_BIN", program)),
+        Err(why) => println!("{why}"),
     }
     let typed = shown(&command);
     let mut child = match command.spawn() {

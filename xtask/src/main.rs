@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod deny;
+mod packaging;
 mod steps;
 mod tidy;
 mod workspace;

@@ -29,6 +29,8 @@ pub struct Config {
     pub database: Database,
     /// Where keys are kept.
     pub keys: Keys,
+    /// What is logged, and how.
+    pub log: Log,
     /// Which providers may be used.
     pub channels: Channels,
     /// What was accepted but does nothing in this build, in sentences.
@@ -44,10 +46,37 @@ pub struct Server {
     pub data: PathBuf,
     /// The organization's name, as mails show it.
     pub organization: String,
-    /// A filter of `tracing`, such as `info,channels=debug`.
-    pub log: String,
+    /// The certificate of the listener; without one it speaks plain HTTP.
+    pub tls: Option<ServerTls>,
     /// The URL by which people reach the server, when it is not the address that it listens on.
     pub public_url: Option<String>,
+}
+
+/// `[server.tls]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The certificate and what leads from it to a root (PEM), the server's own first.
+    pub cert_file: PathBuf,
+    /// Its private key (PEM).
+    pub key_file: PathBuf,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A filter of `tracing`, such as `info,channels=debug`.
+    pub level: String,
+    /// How a line is written; `None`: in JSON where `--json` is given, else as text.
+    pub format: Option<LogFormat>,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// `[keys]`.

@@ -5,7 +5,11 @@ mod cli;
 mod config;
 mod demo;
 mod exit;
+mod log;
+mod measure;
 mod memory;
+mod signals;
+mod tls;
 mod wire;
 
 use clap::Parser;

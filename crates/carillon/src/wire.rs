@@ -2,7 +2,8 @@
 //! starts the engine, serves the API, and takes everything down in order.
 
 use crate::cli::Part;
-use crate::config::{Apns, Config, Email, EmailTls, Fcm, WebPush, Wns};
+use crate::config::{Apns, Config, Email, EmailTls, Fcm, ServerTls, WebPush, Wns};
+use crate::{measure, signals, tls};
 use anyhow::{Context, bail};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use channels::{
@@ -11,7 +12,6 @@ use channels::{
 };
 use engine::keys::Keys;
 use engine::{Engine, Parts};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use model::{Channel, Clock, Timestamp};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,14 +21,13 @@ use std::time::{Duration, SystemTime};
 use store::postgres::{Postgres, Time};
 use store::sqlite::Sqlite;
 use store::transfer::Database;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How long requests and deliveries that are under way may take after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(20);
-/// How often samples of histograms are folded.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// How to serve.
 pub struct ServeOptions {
@@ -134,6 +133,8 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let vapid = read(&vapid_file, "keys.vapid_file")?;
     let web_push_key = vapid_public_key(&vapid).map_err(|e| anyhow::anyhow!("{}: {e}", vapid_file.display()))?;
     let (node, predecessor) = name_of_this_process(&data)?;
+    // Before anything is changed: a certificate that is wrong keeps the server from starting.
+    let secured = config.server.tls.clone().map(Secured::read).transpose()?;
     let parts = Parts {
         store: store.shared(),
         channels: channels(&config, vapid)?,
@@ -147,8 +148,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         predecessor,
     };
     folder(&parts.scratch)?;
-    let metrics = metrics();
-    tokio::spawn(keep_up(metrics.clone(), options.stop.clone()));
+    let metrics = measure::recorder();
+    measure::build(shared);
+    tokio::spawn(measure::keep_up(metrics.clone(), options.stop.clone()));
     let (engine, fresh) = Engine::start(parts).await.map_err(|e| anyhow::anyhow!("{e}"))?;
     let token_file = data.join("bootstrap-token");
     // The token is made by the first start that gets this far; a start that was cut off in between is made good.
@@ -158,11 +160,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         let token = engine.create_owner_token("bootstrap").await.map_err(|e| anyhow::anyhow!("{e}"))?;
         private_file(&token_file, format!("{token}\n").as_bytes())?;
     }
-    let listener = tokio::net::TcpListener::bind(config.server.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; is something else there? choose another with --listen", config.server.listen))?;
-    let url = format!("http://{}", listener.local_addr()?);
-    std::fs::write(data.join("address"), format!("{url}\n")).context("cannot write the address file")?;
+    let (listener, url) = listen(&config, secured.as_ref()).await?;
     if options.announce {
         let vapid = vapid_made.then(|| web_push_key.clone());
         let made = Made { fresh, token: token_made, at_rest: at_rest_made, vapid };
@@ -174,19 +172,78 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         let _ = ready.send(Ready { url, token_file, first_start: fresh });
     }
     let extras = web::Extras {
-        metrics: Box::new(move || metrics.render()),
+        metrics: Box::new(move || {
+            measure::process();
+            metrics.render()
+        }),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         public_url,
         web_push_key,
         api,
     };
-    let served = web::serve(listener, web::router(engine.clone(), extras), options.stop.clone(), DRAIN).await;
+    let served = answer(listener, secured, web::router(engine.clone(), extras), &engine, &options.stop).await;
     if !engine.stop(DRAIN).await {
         tracing::warn!("some deliveries were still under way at the end; they go on at the next start");
     }
     let closed = store.close().await;
     served.context("the server failed")?;
     closed.map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+/// The listener's certificate, and the files that it came from.
+struct Secured {
+    files: ServerTls,
+    pair: tls::Pair,
+    tls: Arc<web::Tls>,
+}
+
+impl Secured {
+    fn read(files: ServerTls) -> anyhow::Result<Secured> {
+        let wrong = |e| anyhow::anyhow!("[server.tls]: {e}");
+        let pair = tls::read(&files).map_err(wrong)?;
+        let tls = Arc::new(pair.start().map_err(wrong)?);
+        Ok(Secured { files, pair, tls })
+    }
+}
+
+/// Takes the address, and notes it in the data folder. Also how people reach it.
+async fn listen(config: &Config, secured: Option<&Secured>) -> anyhow::Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is something else there? choose another with --listen", config.server.listen))?;
+    let address = listener.local_addr()?;
+    let url = match secured {
+        None => format!("http://{address}"),
+        Some(secured) => format!("https://{}:{}", secured.pair.host(address.ip()), address.port()),
+    };
+    // The second line is where clients on this machine find the host of the first.
+    std::fs::write(config.server.data.join("address"), format!("{url}\n{address}\n")).context("cannot write the address file")?;
+    Ok((listener, url))
+}
+
+/// Answers requests until stopped.
+async fn answer(
+    listener: TcpListener,
+    secured: Option<Secured>,
+    router: web::Router,
+    engine: &Engine,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let reload = signals::reloads();
+    let watched = signals::serving(stop.clone());
+    let served = match secured {
+        Some(Secured { files, pair, tls }) => {
+            tls::expires(&pair);
+            tokio::spawn(tls::keep(tls.clone(), files, engine.clone(), reload, stop.clone()));
+            web::serve_tls(listener, tls, router, stop.clone(), DRAIN).await
+        }
+        None => {
+            tokio::spawn(signals::nothing_to_reload(reload));
+            web::serve(listener, router, stop.clone(), DRAIN).await
+        }
+    };
+    watched.abort();
+    served
 }
 
 /// A fresh name among the processes of the store, and that of the process which had the data folder before. It has ended, for
@@ -234,24 +291,6 @@ fn announce(config: &Config, url: &str, token_file: &Path, vapid_file: &Path, ma
         println!("                         {public}");
     }
     println!("Carillon {} listens on {url}", env!("CARGO_PKG_VERSION"));
-}
-
-/// Folds the samples of histograms now and then: without it they pile up until somebody reads the metrics.
-async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
-    while tokio::time::timeout(UPKEEP, stop.cancelled()).await.is_err() {
-        metrics.run_upkeep();
-    }
-}
-
-fn metrics() -> PrometheusHandle {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    let handle = HANDLE.get_or_init(|| {
-        let buckets = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-        let suffix = metrics_exporter_prometheus::Matcher::Suffix("_seconds".to_owned());
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(suffix, &buckets).expect("the list of buckets is not empty");
-        builder.install_recorder().expect("no other recorder is installed in this process")
-    });
-    handle.clone()
 }
 
 /// The senders of this installation.

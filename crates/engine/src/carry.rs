@@ -6,6 +6,7 @@ use crate::candidates::{Setting, Subject, subjects, vanished};
 use crate::cards::Card;
 use crate::deliver::Hand;
 use crate::parts::Inner;
+use crate::watch::Attempts;
 use crate::{Engine, alarms};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -37,6 +38,8 @@ struct Flight {
     row: usize,
     facts: Facts,
     sent_to: Option<(RegistrationKey, i64)>,
+    /// When it was handed over; `None` where there was no way.
+    sent_at: Option<Timestamp>,
 }
 
 struct Carrier<'a> {
@@ -54,8 +57,7 @@ struct Carrier<'a> {
     /// Whether pushes are counted, because the policy caps them.
     log_pushes: bool,
     renewed: Timestamp,
-    accepted: u64,
-    failed: u64,
+    attempts: Attempts,
 }
 
 /// Carries a segment to its end, and releases it. What is in `hand` is not read again.
@@ -108,11 +110,10 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim, hand: Opti
         quiet,
         log_pushes,
         renewed: engine.now(),
-        accepted: 0,
-        failed: 0,
+        attempts: Attempts::of(claim.channel),
     };
     carrier.carry_rows(rows, facts).await;
-    carrier.count();
+    tracing::debug!(event = %card.event.id, channel = %claim.channel, rows = rows.len(), "a segment was carried");
     Ok(inner.pauses.until(claim.channel, engine.now()).unwrap_or_else(|| engine.now()))
 }
 
@@ -207,11 +208,12 @@ impl<'a> Carrier<'a> {
                 Ok(slot) => slot,
                 Err(outcome) => {
                     self.trouble(&outcome).await;
-                    let flight = Flight { row: index, facts, sent_to: None };
+                    let flight = Flight { row: index, facts, sent_to: None, sent_at: None };
                     return self.settle(row, flight, outcome).await;
                 }
             };
-            let flight = Flight { row: index, facts, sent_to: registration.map(|r| (r.key, r.version)) };
+            let sent_to = registration.map(|r| (r.key, r.version));
+            let flight = Flight { row: index, facts, sent_to, sent_at: Some(self.engine.now()) };
             let Some(flying) = self.hand_over(slot, row, subject, registration, flight) else { continue };
             wire.push(flying);
             return;
@@ -413,13 +415,9 @@ impl<'a> Carrier<'a> {
             }
             _ => None,
         };
-        if outcome == Outcome::Accepted {
-            self.accepted += 1;
-            if self.engine.inner.suspicion.accepted(self.claim.channel) {
-                alarms::clear(self.engine, &format!("{}_suspicious_gone", self.claim.channel)).await;
-            }
-        } else {
-            self.failed += 1
+        self.attempts.note(&outcome, flight.sent_at.map(|at| now.since(at)));
+        if outcome == Outcome::Accepted && self.engine.inner.suspicion.accepted(self.claim.channel) {
+            alarms::clear(self.engine, &format!("{}_suspicious_gone", self.claim.channel)).await;
         }
         let (state, due) = rest(step);
         self.put(row, state, due, flight.facts, Some(attempt), retire).await;
@@ -516,12 +514,6 @@ impl<'a> Carrier<'a> {
     fn chance(&self, row: &DueRow) -> u16 {
         let mixed = (u64::from(row.person.0) << 20 ^ u64::from(row.seq) << 8 ^ u64::from(row.attempts)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         u16::try_from((mixed >> 40) % 1000).expect("a remainder of 1000 fits")
-    }
-
-    fn count(&self) {
-        let channel = self.claim.channel.word();
-        metrics::counter!("carillon_attempts_total", "channel" => channel, "outcome" => "accepted").increment(self.accepted);
-        metrics::counter!("carillon_attempts_total", "channel" => channel, "outcome" => "not_accepted").increment(self.failed);
     }
 }
 

@@ -145,6 +145,7 @@ async fn commit(engine: &Engine, event: EventKey, lane: Lane, planned: Planned, 
     });
     let hand = Hand::of(&planned, engine.now());
     let segments = segments(&planned.rows);
+    crate::watch::planned(&planned.rows);
     let plan = PagePlan { event, rows: planned.rows, policy_version: planned.policy_version, lane, cursor, last, claim };
     let claims = inner.store.plan(plan).await.map_err(|e| crate::refusal("event", e))?;
     if claims.len() < segments {

@@ -159,10 +159,14 @@ impl Engine {
             }
             None => (None, None),
         };
+        if let Some(plan) = &plan {
+            crate::watch::planned(&plan.rows);
+        }
         let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), once, plan };
         let accepted = self.inner.store.accept(self.inner.tenant_key(), acceptance).await;
         let accepted = accepted.map_err(|e| crate::refusal("notification", e))?;
         metrics::counter!("carillon_events_accepted_total", "kind" => kind.name).increment(1);
+        tracing::debug!(event = %row.id, kind = kind.name, recipients = row.recipients, "an event was accepted");
         self.set_off(row.clone(), accepted, &order, hand.flatten());
         match kept {
             Some(view) => Ok(view),

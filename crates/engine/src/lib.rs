@@ -29,6 +29,7 @@ pub mod settler;
 pub mod standing;
 pub mod suspicion;
 pub mod timers;
+mod watch;
 
 pub use parts::{Duties, Engine, Parts};
 

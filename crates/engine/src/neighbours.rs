@@ -96,15 +96,24 @@ async fn look(engine: Engine) {
     let inner = &engine.inner;
     let mut bell = inner.changed.bell();
     let mut seen = Instant::now();
+    // It is looked four times a second: what is wrong is told when it begins and when it changes, not each time.
+    let mut told = String::new();
     loop {
-        match tokio::time::timeout(BLIND, inner.store.standing(inner.tenant_key())).await {
+        let wrong = match tokio::time::timeout(BLIND, inner.store.standing(inner.tenant_key())).await {
             Ok(Ok(row)) => match take_over(&engine, row).await {
-                Ok(()) => seen = Instant::now(),
-                Err(error) => tracing::warn!(%error, "what another process changed cannot be read"),
+                Ok(()) => {
+                    seen = Instant::now();
+                    String::new()
+                }
+                Err(error) => format!("what another process changed cannot be read: {error}"),
             },
-            Ok(Err(error)) => tracing::warn!(%error, "what stands cannot be read"),
-            Err(_) => tracing::warn!("what stands cannot be read in time"),
+            Ok(Err(error)) => format!("what stands cannot be read: {error}"),
+            Err(_) => "what stands cannot be read in time".to_owned(),
+        };
+        if !wrong.is_empty() && wrong != told {
+            tracing::warn!("{wrong}");
         }
+        told = wrong;
         let sees = seen.elapsed() < BLIND;
         if inner.standing.see(inner, sees) != sees {
             match sees {
@@ -164,8 +173,10 @@ async fn withdraw(engine: &Engine, events: &HashSet<EventKey>) -> store::Result<
 async fn beat(engine: Engine) {
     let inner = &engine.inner;
     loop {
-        if let Err(error) = inner.store.beat(inner.node, engine.now().plus(ALIVE)).await {
-            tracing::warn!(%error, "the other processes cannot be told that this one lives");
+        let now = engine.now();
+        match inner.store.beat(inner.node, now.plus(ALIVE)).await {
+            Ok(()) => metrics::gauge!("carillon_beat_timestamp_seconds").set(now.unix_seconds() as f64),
+            Err(error) => tracing::warn!(%error, "the other processes cannot be told that this one lives"),
         }
         tokio::select! {
             () = inner.stop.cancelled() => return,

@@ -174,6 +174,7 @@ impl Engine {
         let inner = &self.inner;
         inner.tasks.spawn(load_roster(self.clone()));
         inner.tasks.spawn(crate::settler::run(self.clone()));
+        inner.tasks.spawn(crate::watch::run(self.clone()));
         if inner.duties.dispatch {
             inner.tasks.spawn(crate::dispatch::run(self.clone()));
         }
@@ -218,7 +219,10 @@ impl Engine {
 
     /// Whether everything that requests need is there.
     pub async fn ready(&self) -> bool {
-        self.inner.roster.is_loaded() && self.inner.store.settings(self.inner.tenant.key).await.is_ok()
+        let (store, tenant) = (&self.inner.store, self.inner.tenant.key);
+        // What several processes share may also be of another version by now: then requests belong elsewhere.
+        let answers = if store.is_shared() { store.standing(tenant).await.is_ok() } else { store.settings(tenant).await.is_ok() };
+        self.inner.roster.is_loaded() && answers
     }
 
     /// The store, for wiring and metrics.

@@ -104,7 +104,9 @@ async fn commit(engine: &Engine, batch: Vec<Settle>) {
     loop {
         match inner.store.settle(batch.clone()).await {
             Ok(settled) => {
+                crate::watch::settled(&batch);
                 if !settled.lost.is_empty() {
+                    metrics::counter!("carillon_claims_lost_total").increment(settled.lost.len() as u64);
                     tracing::warn!(segments = settled.lost.len(), "claims were lost to another process");
                     inner.settler.lose(settled.lost);
                 }

@@ -1,4 +1,4 @@
-//! What happens by itself: forgetting what is older than the retention allows, and gauges. Scheduled events are picked up
+//! What happens by itself: forgetting what is older than the retention allows. Scheduled events are picked up
 //! by dispatch at their hour.
 
 use crate::Engine;
@@ -24,7 +24,6 @@ pub(crate) async fn run(engine: Engine) {
         if engine.holds_role("timers").await {
             forget(&engine, days).await;
         }
-        gauges(&engine).await;
         let woken = async {
             while inner.standing.version() == version {
                 // The sender lives in the engine, so this ends with a ring.
@@ -52,13 +51,5 @@ async fn forget(engine: &Engine, days: u32) {
                 return;
             }
         }
-    }
-}
-
-async fn gauges(engine: &Engine) {
-    let inner = &engine.inner;
-    metrics::gauge!("carillon_policy_version").set(inner.standing.version() as f64);
-    if let Ok(bytes) = inner.store.size().await {
-        metrics::gauge!("carillon_store_bytes").set(bytes as f64);
     }
 }

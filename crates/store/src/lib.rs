@@ -2,7 +2,7 @@
 //!
 //! The contract stands in [`Store`]; its parts are [`Directory`] (people, groups, devices), [`Outbox`] (events,
 //! deliveries, claims, receipts, the inbox), [`Ledger`] (settings, tokens, idempotency, alarms) and [`Cluster`] (what
-//! processes that share a store tell each other). The embedded store is [`sqlite`]; [`mod@postgres`] is for one process or
+//! processes that share a store tell each other), [`Watch`] (what an operator watches). The embedded store is [`sqlite`]; [`mod@postgres`] is for one process or
 //! several. [`transfer`] carries a whole store from one to the other, into a file and back. One suite of stories,
 //! [`conformance`], runs over the contract; another engine is one more module and nothing else.
 //!
@@ -21,6 +21,9 @@ pub mod outbox;
 pub mod postgres;
 pub mod sqlite;
 pub mod transfer;
+#[cfg(test)]
+mod upgrades;
+pub mod watch;
 
 pub use cluster::{Cluster, MemberChange, StandingRow, Wake};
 pub use directory::*;
@@ -28,6 +31,7 @@ pub use import::{Import, ImportFile, ImportMode, ImportProgress, ImportReport, I
 pub use ledger::*;
 pub use objects::*;
 pub use outbox::*;
+pub use watch::Watch;
 
 use model::limits::Counted;
 use std::sync::Arc;
@@ -85,9 +89,9 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The whole contract.
-pub trait Store: Directory + Outbox + Ledger + Objects + ImportSource + Cluster + Send + Sync + 'static {}
+pub trait Store: Directory + Outbox + Ledger + Objects + ImportSource + Cluster + Watch + Send + Sync + 'static {}
 
-impl<T: Directory + Outbox + Ledger + Objects + ImportSource + Cluster + Send + Sync + 'static> Store for T {}
+impl<T: Directory + Outbox + Ledger + Objects + ImportSource + Cluster + Watch + Send + Sync + 'static> Store for T {}
 
 /// A store that several rooms share.
 pub type Shared = Arc<dyn Store>;

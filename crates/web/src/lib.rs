@@ -17,11 +17,13 @@ mod routes;
 mod serve;
 mod service;
 mod stream;
+mod tls;
 mod watch;
 
-pub use serve::serve;
+pub use axum::Router;
+pub use serve::{serve, serve_tls};
+pub use tls::Tls;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware;
 use engine::Engine;

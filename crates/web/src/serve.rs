@@ -1,13 +1,16 @@
 //! The server's connections: accepted one by one, each bounded, each told when it is time to go. Those that begin with a
-//! request for an inbox stream are held by `lean`, all others by hyper.
+//! request for an inbox stream are held by `lean`, all others by hyper. With a certificate every connection is TLS and speaks
+//! HTTP/2 or HTTP/1.1, as the client wishes (ALPN, RFC 7301); hyper holds all of those.
 
 use crate::lean::{self, First, HEAD_BYTES, Held, Rewound};
+use crate::tls::Tls;
 use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +25,12 @@ const CONNECTIONS: usize = 60_000;
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// A client that acknowledges nothing for so long is gone: a stream's heartbeats notice it.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
+/// Longest that a TLS handshake may take.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// Requests at once on one HTTP/2 connection (RFC 9113 §5.1.2 asks for at least 100).
+const H2_REQUESTS: u32 = 200;
+/// How often an HTTP/2 client that says nothing is asked whether it is there.
+const H2_PING: Duration = Duration::from_secs(30);
 /// How long accepting rests when there are no descriptors left.
 const NO_ROOM_REST: Duration = Duration::from_millis(100);
 
@@ -35,6 +44,24 @@ pub(crate) struct Stopping(pub CancellationToken);
 /// # Errors
 /// Only what the listener says about itself; faults of single connections end those.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken, drain: Duration) -> io::Result<()> {
+    serve_by(listener, None, router, stop, drain).await
+}
+
+/// The same over TLS. What [`Tls::replace`] is given holds for connections that begin after it.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_tls(listener: TcpListener, tls: Arc<Tls>, router: Router, stop: CancellationToken, drain: Duration) -> io::Result<()> {
+    serve_by(listener, Some(tls), router, stop, drain).await
+}
+
+async fn serve_by(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    stop: CancellationToken,
+    drain: Duration,
+) -> io::Result<()> {
     listener.local_addr()?;
     let router = router.layer(Extension(Stopping(stop.clone())));
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
@@ -50,7 +77,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         match accepted {
             Ok((socket, _)) => {
-                let way = Way { router: router.clone(), stop: stop.clone(), cut: cut.clone() };
+                let way = Way { router: router.clone(), tls: tls.clone(), stop: stop.clone(), cut: cut.clone() };
                 connections.spawn(connection(socket, way, place));
             }
             Err(error) => {
@@ -73,6 +100,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 /// What a connection leads to, and what ends it.
 struct Way {
     router: Router,
+    tls: Option<Arc<Tls>>,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -84,9 +112,11 @@ fn connection(socket: TcpStream, way: Way, place: OwnedSemaphorePermit) -> impl 
         tracing::debug!(%error, "a connection's options were not set");
     }
     let stop = way.stop.clone();
+    metrics::gauge!("carillon_http_connections", "protocol" => if way.tls.is_some() { "tls" } else { "plain" }).increment(1.0);
+    let counted = Counted(way.tls.is_some());
     let beginning = Box::pin(begin(socket, way));
     async move {
-        let _place = place;
+        let (_place, _counted) = (place, counted);
         let held = beginning.await;
         if let Some(held) = held {
             lean::hold(held, stop).await;
@@ -94,8 +124,22 @@ fn connection(socket: TcpStream, way: Way, place: OwnedSemaphorePermit) -> impl 
     }
 }
 
+/// A connection in the gauge of those that are open.
+struct Counted(bool);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("carillon_http_connections", "protocol" => if self.0 { "tls" } else { "plain" }).decrement(1.0);
+    }
+}
+
 /// Serves a connection; or opens the stream that it asks for first, and hands it back.
 async fn begin(mut socket: TcpStream, way: Way) -> Option<Held> {
+    if let Some(tls) = &way.tls {
+        let tls = tls.clone();
+        secured(socket, &tls, way).await;
+        return None;
+    }
     let first = tokio::select! {
         () = way.cut.cancelled() => return None,
         first = lean::first(&mut socket, HEAD_PATIENCE, &way.stop) => first,
@@ -118,21 +162,64 @@ async fn begin(mut socket: TcpStream, way: Way) -> Option<Held> {
     };
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
     let served = server.serve_connection(TokioIo::new(Rewound::new(front, socket)), TowerToHyperService::new(way.router));
-    let mut served = std::pin::pin!(served);
+    to_its_end(std::pin::pin!(served), |served| served.graceful_shutdown(), &way.stop, &way.cut).await;
+    None
+}
+
+/// Serves a connection over TLS, by the protocol that the client chose.
+async fn secured(socket: TcpStream, tls: &Tls, way: Way) {
+    let shaking = tokio::time::timeout(HANDSHAKE_PATIENCE, tls.acceptor().accept(socket));
+    let shaken = tokio::select! {
+        // Nothing was asked yet.
+        () = way.stop.cancelled() => return,
+        shaken = shaking => shaken,
+    };
+    let socket = match shaken {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(error)) => {
+            metrics::counter!("carillon_tls_handshake_failures_total").increment(1);
+            return tracing::debug!(%error, "a TLS handshake failed");
+        }
+        Err(_) => {
+            metrics::counter!("carillon_tls_handshake_failures_total").increment(1);
+            return tracing::debug!("a TLS handshake was too slow");
+        }
+    };
+    let (stop, cut, service) = (way.stop, way.cut, TowerToHyperService::new(way.router));
+    if socket.get_ref().1.alpn_protocol() == Some(b"h2") {
+        let mut server = http2::Builder::new(TokioExecutor::new());
+        server.timer(TokioTimer::new()).max_concurrent_streams(H2_REQUESTS).keep_alive_interval(H2_PING).keep_alive_timeout(DEAD_AFTER);
+        server.max_header_list_size(u32::try_from(HEAD_BYTES).expect("some kilobytes"));
+        let served = server.serve_connection(TokioIo::new(socket), service);
+        to_its_end(std::pin::pin!(served), |served| served.graceful_shutdown(), &stop, &cut).await;
+    } else {
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(HEAD_BYTES);
+        let served = server.serve_connection(TokioIo::new(socket), service);
+        to_its_end(std::pin::pin!(served), |served| served.graceful_shutdown(), &stop, &cut).await;
+    }
+}
+
+/// Serves until the connection ends; tells it when the server stops, and lets it go when it is cut.
+async fn to_its_end<C: Future<Output = hyper::Result<()>>>(
+    mut served: Pin<&mut C>,
+    wind_up: impl FnOnce(Pin<&mut C>),
+    stop: &CancellationToken,
+    cut: &CancellationToken,
+) {
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        () = way.stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
+        () = stop.cancelled() => {
+            wind_up(served.as_mut());
             tokio::select! {
                 ended = served => ended,
-                () = way.cut.cancelled() => return None,
+                () = cut.cancelled() => return,
             }
         }
     };
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection ended early");
     }
-    None
 }
 
 /// Small answers go at once (Nagle's algorithm off: a factor of ten on loopback), and a dead client is noticed.
@@ -155,7 +242,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let (socket, _) = tokio::join!(TcpStream::connect(address), listener.accept());
         let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("room");
-        let way = Way { router: Router::new(), stop: CancellationToken::new(), cut: CancellationToken::new() };
+        let way = Way { router: Router::new(), tls: None, stop: CancellationToken::new(), cut: CancellationToken::new() };
         let size = std::mem::size_of_val(&connection(socket.expect("connected"), way, place));
         assert!(size < 1_024, "{size} bytes for each open stream");
     }

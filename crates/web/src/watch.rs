@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use model::Refusal;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Longest that a caller waits for an answer to begin. Imports and exports take as long as they take.
@@ -26,20 +27,23 @@ pub async fn sealed(request: Request, next: Next) -> Response {
     let method = method_word(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();
-    let mut response = next.run(request).await;
+    let span = tracing::info_span!("request", request = id);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let _within = span.enter();
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         problem.write(&mut response, &id);
     }
     dress(response.headers_mut(), &id);
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
     let (status, took) = (response.status(), started.elapsed());
-    metrics::counter!("carillon_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.as_str().to_owned())
+    metrics::counter!("carillon_http_requests_total", "method" => method, "route" => route.clone(), "status" => status_class(status))
         .increment(1);
     metrics::histogram!("carillon_http_request_seconds", "method" => method, "route" => route.clone()).record(took.as_secs_f64());
+    let took_ms = took.as_secs_f64() * 1_000.0;
     if status.is_server_error() {
-        tracing::warn!(request = id, method, route, status = status.as_u16(), ?took, "answered with a failure");
+        tracing::warn!(method, route, status = status.as_u16(), took_ms, "answered with a failure");
     } else {
-        tracing::debug!(request = id, method, route, status = status.as_u16(), ?took, "answered");
+        tracing::debug!(method, route, status = status.as_u16(), took_ms, "answered");
     }
     response
 }
@@ -50,6 +54,17 @@ fn request_id(headers: &HeaderMap) -> String {
     let plain =
         |text: &&str| !text.is_empty() && text.len() <= ID_BYTES && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Metrics have one label for each hundred of statuses.
+fn status_class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
 }
 
 /// Metrics have one label for each method that there is, and one for all others.
@@ -93,7 +108,7 @@ pub async fn bounded(request: Request, next: Next) -> Response {
         let run = AssertUnwindSafe(next.run(request)).catch_unwind();
         tokio::time::timeout(patience, run).await.map(|ran| ran.map_err(|_| ()))
     } else {
-        let run = tokio::spawn(next.run(request));
+        let run = tokio::spawn(next.run(request).in_current_span());
         tokio::time::timeout(patience, run).await.map(|ran| ran.map_err(|_| ()))
     };
     match answer {

@@ -29,7 +29,8 @@ pub fn long_files(tree: &Tree) -> Vec<Fault> {
 }
 
 fn long_files_but(tree: &Tree, exceptions: &[(&str, &str)]) -> Vec<Fault> {
-    let sources = tree.ending(".rs").chain(tree.ending(".sql"));
+    // What a machine wrote, as data of tests, is read by nobody from end to end.
+    let sources = tree.ending(".rs").chain(tree.ending(".sql")).filter(|(path, _)| !path.contains("/fixtures/"));
     sources
         .filter(|(path, _)| !exceptions.iter().any(|(exception, _)| exception == path))
         .map(|(path, text)| (path, text.lines().count()))
@@ -97,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_long_file_is_a_fault_unless_it_is_an_exception() {
-        let tree = made_up(&[("a.rs", &"x\n".repeat(601)), ("b.rs", &"x\n".repeat(600)), ("c.md", &"x\n".repeat(9000))]);
+        let (long, longest) = ("x\n".repeat(601), "x\n".repeat(9000));
+        let tree = made_up(&[("a.rs", &long), ("b.rs", &"x\n".repeat(600)), ("c.md", &longest), ("d/fixtures/e.sql", &longest)]);
         assert_eq!(long_files_but(&tree, &[]), [Fault::new("a.rs", "has 601 lines; at most 600: part it by reason to change")]);
         assert!(long_files_but(&tree, &[("a.rs", "a table")]).is_empty());
     }

@@ -4,8 +4,10 @@
 use super::trouble::{Result, Trouble};
 use crate::exit::Exit;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Certificate, Method, RequestBuilder, Response, Url};
 use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// A machine that does not answer the first packet is not there.
@@ -16,6 +18,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(300);
 /// How often a POST asks again while its first copy is still being worked on.
 const IN_PROGRESS_TRIES: u32 = 20;
+/// Names a file with certificates (PEM) to trust beside the system's.
+pub const CA_VARIABLE: &str = "CARILLON_CA_FILE";
 /// Most items asked for at once.
 const PAGE: usize = 500;
 
@@ -55,12 +59,27 @@ impl Page {
     }
 }
 
+fn certificates(file: &Path) -> Result<Vec<Certificate>> {
+    let wrong = |why: String| Trouble::usage(format!("{CA_VARIABLE}: {} {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|e| wrong(format!("cannot be read ({e})")))?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|_| wrong("is not PEM".into()))?;
+    if found.is_empty() { Err(wrong("holds no certificate".into())) } else { Ok(found) }
+}
+
 impl Client {
     /// A client of the server at `url`.
     ///
     /// # Errors
     /// When the URL is not one, or the token cannot stand in a header.
     pub fn new(url: &str, token: Option<String>) -> Result<Client> {
+        Client::at(url, None, token)
+    }
+
+    /// The same; `here` is where the URL's host is found on this machine, whatever the names service says.
+    ///
+    /// # Errors
+    /// As [`Client::new`]; and when the file with certificates cannot be read.
+    pub fn at(url: &str, here: Option<SocketAddr>, token: Option<String>) -> Result<Client> {
         let base = Url::parse(url).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some());
         let base = base.ok_or_else(|| Trouble::usage(format!("{url:?} is not the URL of a server, such as http://127.0.0.1:8480")))?;
         if let Some(token) = &token
@@ -76,6 +95,11 @@ impl Client {
             .user_agent(concat!("carillon/", env!("CARGO_PKG_VERSION")));
         if base.scheme() == "http" {
             http = http.tls_certs_only([]); // Nothing to verify; a machine without root certificates is fine.
+        } else if let Some(file) = std::env::var_os(CA_VARIABLE).filter(|file| !file.is_empty()) {
+            http = http.tls_certs_merge(certificates(Path::new(&file))?);
+        }
+        if let (Some(here), Some(host)) = (here, base.host_str()) {
+            http = http.resolve(host, here).no_proxy();
         }
         let local = base
             .host_str()

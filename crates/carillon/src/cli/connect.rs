@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::trouble::{Result, Trouble};
 use crate::exit::Exit;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Where a server listens that was told nothing.
@@ -32,7 +33,8 @@ impl Connection {
     pub fn client(&self) -> Result<Client> {
         let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let (url, token) = self.resolve(variable("CARILLON_URL"), variable("CARILLON_TOKEN"))?;
-        Client::new(&url, Some(token))
+        let here = self.data.as_deref().filter(|_| self.url.is_none()).and_then(place_on_this_machine);
+        Client::at(&url, here, Some(token))
     }
 
     fn resolve(&self, url: Option<String>, token: Option<String>) -> Result<(String, String)> {
@@ -49,6 +51,17 @@ impl Connection {
         })?;
         Ok((self.url.clone().or(url).unwrap_or_else(|| DEFAULT_URL.into()), token))
     }
+}
+
+/// Where the server of a data folder is found on this machine, by the second line of its address file: the first one may name
+/// a host as its certificate does.
+pub fn place_on_this_machine(folder: &Path) -> Option<SocketAddr> {
+    let text = std::fs::read_to_string(folder.join(ADDRESS_FILE)).ok()?;
+    let mut place: SocketAddr = text.lines().nth(1)?.trim().parse().ok()?;
+    if place.ip().is_unspecified() {
+        place.set_ip(if place.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    text.starts_with("https://").then_some(place)
 }
 
 fn first_line(folder: &Path, name: &str, mend: &str) -> Result<String> {

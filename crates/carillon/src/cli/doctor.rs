@@ -3,12 +3,12 @@
 //! changed.
 
 use super::client::Client;
-use super::connect::{ADDRESS_FILE, TOKEN_FILE};
+use super::connect::{ADDRESS_FILE, TOKEN_FILE, place_on_this_machine};
 use super::output::{Out, Tone, field};
 use super::trouble::Result;
-use crate::config::{self, Config, Faults, Overrides};
+use crate::config::{self, Config, Faults, Overrides, ServerTls};
 use crate::exit::Exit;
-use crate::wire;
+use crate::{tls, wire};
 use model::channel::{Finding, Grade};
 use model::{Channel, ChannelKind};
 use serde_json::{Value, json};
@@ -49,7 +49,11 @@ struct Check {
     finding: Finding,
 }
 
+/// A certificate that ends sooner should have been renewed by now.
+const CERTIFICATE_WARNING_S: i64 = 21 * 86_400;
+
 const CONFIGURATION: &str = "configuration";
+const LISTENER: &str = "listener";
 const FILES: &str = "key files";
 const DATABASE: &str = "database";
 const SERVER: &str = "server";
@@ -57,7 +61,7 @@ const CLOCK: &str = "clock";
 const CHANNELS: &str = "channels";
 
 pub async fn command(args: Doctor, out: &Out) -> Result<Exit> {
-    let overrides = Overrides { data: args.data, listen: None };
+    let overrides = Overrides { data: args.data, ..Overrides::default() };
     let checks = match Config::load(args.config.as_deref(), config::environment(), &overrides) {
         Ok(config) => examine(&config).await,
         Err(Faults(faults)) => {
@@ -81,6 +85,10 @@ async fn examine(config: &Config) -> Vec<Check> {
         note(&mut checks, CONFIGURATION, Finding::doubtful("file", warning.clone(), "use a build that has it, or take the section out"));
     }
     files(config).into_iter().for_each(|finding| note(&mut checks, FILES, finding));
+
+    if let Some(files) = &config.server.tls {
+        certificate(files, jiff::Timestamp::now().as_second()).into_iter().for_each(|finding| note(&mut checks, LISTENER, finding));
+    }
 
     let clock = wire::SystemClock;
     let inspection = store::inspect::inspect(&config.database, &clock).await;
@@ -108,6 +116,23 @@ async fn examine(config: &Config) -> Vec<Check> {
     }
     note(&mut checks, CLOCK, clock_finding(&clocks));
     checks
+}
+
+/// The listener's certificate and its key.
+fn certificate(files: &ServerTls, now: i64) -> Vec<Finding> {
+    let mend = "renew it; the server reads the files again by itself";
+    let pair = match tls::read(files).and_then(|pair| pair.start().map(|_| pair)) {
+        Ok(pair) => pair,
+        Err(why) => return vec![Finding::wrong("certificate", why, "name the certificate's own key in [server.tls] key_file")],
+    };
+    let left = pair.not_after - now;
+    let at = jiff::Timestamp::from_second(pair.not_after).map(|at| at.to_string()).unwrap_or_default();
+    let validity = match left {
+        ..=0 => Finding::wrong("validity", format!("the certificate ran out at {at}; clients refuse it"), mend),
+        1..CERTIFICATE_WARNING_S => Finding::doubtful("validity", format!("the certificate ends in {} days, at {at}", left / 86_400), mend),
+        _ => Finding::fine("validity", format!("the certificate holds until {at}")),
+    };
+    vec![Finding::fine("certificate", "certificate and key belong together"), validity, guarded("the certificate's key", &files.key_file)]
 }
 
 /// The senders, as `serve` makes them. Without a key for Web Push, which the first start makes, that channel is left out.
@@ -192,7 +217,7 @@ async fn server(data: &Path, runs: bool) -> Vec<Finding> {
     let Some(url) = line(ADDRESS_FILE) else {
         return vec![Finding::doubtful("answer", "the server has not said yet where it listens", "wait until it has started")];
     };
-    let asked = match Client::new(&url, line(TOKEN_FILE)) {
+    let asked = match Client::at(&url, place_on_this_machine(data), line(TOKEN_FILE)) {
         Ok(client) => client.get(&["alarms"], &[]).await,
         Err(trouble) => Err(trouble),
     };

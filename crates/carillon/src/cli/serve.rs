@@ -2,8 +2,9 @@
 
 use super::output::Out;
 use super::trouble::{Result, Trouble};
-use crate::config::{self, Config, Overrides};
+use crate::config::{self, Config, LogFormat, Overrides};
 use crate::exit::Exit;
+use crate::log;
 use crate::wire::{self, Ready, ServeOptions};
 use serde_json::json;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ Examples:
   CARILLON__SERVER__LOG=debug carillon serve --data ./data
   carillon serve --config pg.toml --listen 127.0.0.1:8481 --only dispatch,deliver
 
-SIGTERM or Ctrl-C drains what is under way and exits 0.";
+SIGTERM or Ctrl-C drains what is under way and exits 0. SIGHUP reads the certificate again.";
 
 /// Run the server. The first start makes the organization, an owner with a token, and keys, and says so.
 #[derive(Debug, clap::Args)]
@@ -33,6 +34,12 @@ pub struct Serve {
     /// Configuration file
     #[arg(short, long, value_name = "FILE", env = "CARILLON_CONFIG")]
     config: Option<PathBuf>,
+    /// How lines of the log are written [default: text; json with --json]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, trace, also by part [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log_level: Option<String>,
     /// Only these parts of the work, for several processes on one PostgreSQL [default: all]
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     only: Vec<Part>,
@@ -54,9 +61,9 @@ pub enum Part {
 }
 
 pub async fn command(args: Serve, out: &Out) -> Result<Exit> {
-    let overrides = Overrides { data: args.data, listen: args.listen };
+    let overrides = Overrides { data: args.data, listen: args.listen, log_level: args.log_level, log_format: args.log_format };
     let config = Config::load(args.config.as_deref(), config::environment(), &overrides)?;
-    log_to_stderr(&config.server.log, out.json);
+    log::to_stderr(&config.log, out.json);
     let stop = CancellationToken::new();
     stop_when_asked(&stop);
     let beside = async |ready: Ready| {
@@ -122,15 +129,6 @@ async fn stop_asked() {
         }
     }
     let _ = tokio::signal::ctrl_c().await;
-}
-
-/// Logs go to standard error; in JSON when a program reads.
-pub fn log_to_stderr(filter: &str, json: bool) {
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second start in one process (the tests) keeps the first logger.
-    let _ =
-        if json { builder.json().try_init() } else { builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init() };
 }
 
 /// A path as a shell takes it.

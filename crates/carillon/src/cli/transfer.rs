@@ -87,7 +87,7 @@ struct Store {
 impl Store {
     /// The database, and where its at-rest key is.
     fn find(self) -> Result<(Database, PathBuf)> {
-        let overrides = Overrides { data: self.data, listen: None };
+        let overrides = Overrides { data: self.data, ..Overrides::default() };
         let config = Config::load(self.config.as_deref(), config::environment(), &overrides)?;
         Ok((self.database.unwrap_or(config.database), config.keys.at_rest_file))
     }

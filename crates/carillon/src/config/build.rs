@@ -2,7 +2,7 @@
 
 use super::read::{Given, Scalar, Values, place};
 use super::schema::{SECTIONS, section};
-use super::{Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Keys, Server, WebPush, Wns};
+use super::{Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Keys, Log, LogFormat, Server, ServerTls, WebPush, Wns};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use store::transfer::Database;
@@ -33,13 +33,14 @@ pub(super) fn config(values: Values) -> Result<Config, Faults> {
     let mut desk = Desk(values);
     desk.complete();
     let server = desk.server();
+    let log = desk.log();
     let database = desk.database(&server.data);
     let vapid_file = desk.path("keys", "vapid_file").unwrap_or_else(|| server.data.join("keys").join("vapid.pem"));
     let at_rest_file = desk.path("keys", "at_rest_file").unwrap_or_else(|| server.data.join("keys").join("at-rest.key"));
     let channels = Channels { apns: desk.apns(), fcm: desk.fcm(), wns: desk.wns(), webpush: desk.webpush(), email: desk.email() };
     let Desk(values) = desk;
     if values.faults.is_empty() {
-        Ok(Config { server, database, keys: Keys { at_rest_file, vapid_file }, channels, warnings: values.warnings })
+        Ok(Config { server, database, keys: Keys { at_rest_file, vapid_file }, log, channels, warnings: values.warnings })
     } else {
         Err(Faults(values.faults))
     }
@@ -108,11 +109,6 @@ impl Desk {
                 }
             }
         }
-        if let Some((given, text)) = self.given("server", "log")
-            && let Err(e) = tracing_subscriber::EnvFilter::try_new(&text)
-        {
-            self.fault(&given, "server", "log", format_args!("{text:?} is not a filter such as info,channels=debug ({e})"));
-        }
         if let Some((given, text)) = self.given("server", "organization")
             && let Err(rule) = model::directory::check_name(&text)
         {
@@ -123,9 +119,38 @@ impl Desk {
             listen,
             data: self.path("server", "data").unwrap_or_else(|| DATA.into()),
             organization: self.text("server", "organization").unwrap_or_else(|| ORGANIZATION.into()),
-            log: self.text("server", "log").unwrap_or_else(|| LOG.into()),
             public_url,
+            tls: self.tls(),
         }
+    }
+
+    /// The certificate and its key, which have to belong together.
+    fn tls(&mut self) -> Option<ServerTls> {
+        const AT: &str = "server.tls";
+        let origin = self.0.present.get(AT)?.clone();
+        let files = ServerTls { cert_file: self.path(AT, "cert_file")?, key_file: self.path(AT, "key_file")? };
+        // What is wrong with one file alone was said when it was looked at.
+        if self.0.faults.is_empty()
+            && files.cert_file.exists()
+            && let Err(why) = crate::tls::read(&files).and_then(|pair| pair.start())
+        {
+            self.0.faults.push(format!("{origin}: [{AT}]: {why}"));
+        }
+        Some(files)
+    }
+
+    fn log(&mut self) -> Log {
+        // [server] log is the older place of [log] level.
+        let mut level = LOG.to_owned();
+        for (section, key) in [("server", "log"), ("log", "level")] {
+            let Some((given, text)) = self.given(section, key) else { continue };
+            if let Err(e) = tracing_subscriber::EnvFilter::try_new(&text) {
+                self.fault(&given, section, key, format_args!("{text:?} is not a filter such as info,channels=debug ({e})"));
+            }
+            level = text;
+        }
+        let format = self.text("log", "format").map(|word| if word == "json" { LogFormat::Json } else { LogFormat::Text });
+        Log { level, format }
     }
 
     fn database(&mut self, data: &std::path::Path) -> Database {

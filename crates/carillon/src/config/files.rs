@@ -12,6 +12,8 @@ type Look = fn(&Path) -> Result<(), String>;
 /// key and the data folder are made at the first start.
 const NAMED: &[(&str, &str, Look)] = &[
     ("server", "data", folder),
+    ("server.tls", "cert_file", certificates),
+    ("server.tls", "key_file", private_key),
     ("keys", "at_rest_file", readable_if_there),
     ("keys", "vapid_file", readable_if_there),
     ("channels.apns", "key_file", signing_key),
@@ -55,6 +57,11 @@ fn signing_key(path: &Path) -> Result<(), String> {
     let wrong = || "holds no P-256 key in PKCS #8; use the .p8 file that Apple's developer account gave".to_owned();
     let der = PrivatePkcs8KeyDer::from_pem_slice(&read(path)?).map_err(|_| wrong())?;
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der()).map(|_| ()).map_err(|_| wrong())
+}
+
+fn private_key(path: &Path) -> Result<(), String> {
+    let found = rustls::pki_types::PrivateKeyDer::from_pem_slice(&read(path)?);
+    found.map(|_| ()).map_err(|_| "holds no private key; it takes a PEM block of type PRIVATE KEY".to_owned())
 }
 
 fn service_account(path: &Path) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! From file, environment and options to one set of values, each with the place where it was written. Knows names and
 //! types; whether a value makes sense is for `build`.
 
+use super::LogFormat;
 use super::schema::{self, FAMILIES, Key, Kind, SECTIONS, nearest, section, title, top_level};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -17,6 +18,10 @@ pub struct Overrides {
     pub data: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<SocketAddr>,
+    /// `--log-level`.
+    pub log_level: Option<String>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
 }
 
 /// A value that has its key's type.
@@ -65,6 +70,16 @@ pub(super) fn layers(
     if let Some(listen) = overrides.listen {
         values.put("server", "listen", Scalar::Text(listen.to_string()), "--listen");
     }
+    if let Some(level) = &overrides.log_level {
+        values.put("log", "level", Scalar::Text(level.clone()), "--log-level");
+    }
+    if let Some(format) = overrides.log_format {
+        let word = match format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        values.put("log", "format", Scalar::Text(word.to_owned()), "--log-format");
+    }
     values
 }
 
@@ -92,7 +107,16 @@ impl Values {
                         self.read_section(&format!("{name}.{member}"), value, &origin, folder);
                     }
                 }
-                value @ Value::Table(_) => self.read_section(&name, value, &origin, folder),
+                Value::Table(mut keys) => {
+                    // Sections below a section, such as [server.tls].
+                    let below = |key: &String| section(&format!("{name}.{key}")).is_some();
+                    for key in keys.keys().filter(|key| below(key)).cloned().collect::<Vec<_>>() {
+                        if let Some(value) = keys.remove(&key) {
+                            self.read_section(&format!("{name}.{key}"), value, &origin, folder);
+                        }
+                    }
+                    self.read_section(&name, Value::Table(keys), &origin, folder);
+                }
                 value => self.read_key("", &name, value, &origin, folder),
             }
         }

@@ -65,6 +65,14 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "server.tls",
+        keys: &[
+            needed("cert_file", Kind::Path, "/etc/carillon/tls/fullchain.pem"),
+            needed("key_file", Kind::Path, "/etc/carillon/tls/privkey.pem"),
+        ],
+    },
+    Section { name: "log", keys: &[key("level", Kind::Text, "info"), key("format", Kind::Choice(&["text", "json"]), "text")] },
+    Section {
         name: "keys",
         keys: &[key("at_rest_file", Kind::Path, "/etc/carillon/at-rest.key"), key("vapid_file", Kind::Path, "/etc/carillon/vapid.pem")],
     },

@@ -33,6 +33,17 @@ fn the_default_file_says_what_the_code_does() {
 }
 
 #[test]
+fn the_older_place_of_the_logs_level_is_read_and_the_newer_one_wins() {
+    let level = |text: &str| load(text).expect("a configuration").log.level;
+    assert_eq!(level(""), "info");
+    assert_eq!(level("[server]\nlog='warn'"), "warn");
+    assert_eq!(level("[server]\nlog='warn'\n[log]\nlevel='store=trace'"), "store=trace");
+    let told = Overrides { log_level: Some("error".into()), log_format: Some(LogFormat::Json), ..Overrides::default() };
+    let config = Config::load(None, [("CARILLON__LOG__LEVEL".to_owned(), "debug".to_owned())], &told).expect("a configuration");
+    assert_eq!(config.log, Log { level: "error".into(), format: Some(LogFormat::Json) });
+}
+
+#[test]
 fn the_default_file_names_every_key_and_its_channel_defaults_are_the_codes() {
     let text = uncommented();
     let table: toml::Table = text.parse().expect("the default file, switched on, is TOML");
@@ -66,8 +77,8 @@ fn every_wrong_value_has_its_message() {
     let store = "use \"sqlite:PATH\" or \"postgres://user:password@host/database\", or leave the key out for a file in the data folder";
     let apns = "key_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n";
     let table: Vec<(String, String)> = vec![
-        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]".into()),
-        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]".into()),
+        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]".into()),
+        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]".into()),
         ("[server]\nlisten = 'here'".into(), "c.toml: [server] listen: \"here\" is not an address and port such as 127.0.0.1:8480".into()),
         ("[server]\nlisten = 8480".into(), "c.toml: [server] listen: takes text such as \"127.0.0.1:8480\", not 8480".into()),
         ("[server]\nlissten = ''".into(), "c.toml: [server] has no key \"lissten\"; did you mean listen? It knows: listen, data, organization, log, public_url".into()),
@@ -100,6 +111,9 @@ fn every_wrong_value_has_its_message() {
         ("[channels.wns]\ntoken_endpoint='login'\nclient_id='c'\nsecret_file='s'".into(), "c.toml: [channels.wns] token_endpoint: \"login\" is not a URL such as https://login.microsoftonline.com/TENANT/oauth2/v2.0/token".into()),
         ("channels.sms = 1".into(), "c.toml: channels.sms is not a section; write [channels.sms] and its keys below".into()),
         ("[[channels.apns]]\n".into(), "c.toml: channels.apns is one section; write [channels.apns] and its keys below".into()),
+        ("[server.tls]\ncert_file='c'".into(), "c.toml: [server.tls] key_file is missing; add key_file = \"/etc/carillon/tls/privkey.pem\"".into()),
+        ("[server.tls]\ncert_file='c'\nkey_file='k'\nca='x'".into(), "c.toml: [server.tls] has no key \"ca\". It knows: cert_file, key_file".into()),
+        ("[log]\nformat='xml'".into(), "c.toml: [log] format: takes one of text, json, not \"xml\"".into()),
         ("[server\n".into(), "c.toml, line 1: not TOML: ".into()),
     ];
     for (text, message) in table {
@@ -145,7 +159,7 @@ fn the_environment_wins_over_the_file_and_options_win_over_both() {
     let apns = config.channels.apns.expect("apns");
     assert_eq!((apns.endpoint.as_str(), apns.streams), ("https://localhost:7", 7));
     assert_eq!(apns.sandbox_endpoint, "https://localhost:7", "sandbox tokens follow a changed endpoint");
-    let overrides = Overrides { data: Some("/d".into()), listen: "127.0.0.1:3".parse().ok() };
+    let overrides = Overrides { data: Some("/d".into()), listen: "127.0.0.1:3".parse().ok(), ..Overrides::default() };
     let environment = environment.map(|(k, v)| (k.to_owned(), v.to_owned()));
     let values = read::layers(Some((Path::new("c.toml"), file)), environment, &overrides);
     let config = build::config(values).expect("a configuration");
@@ -170,7 +184,7 @@ fn wrong_variables_are_named_as_they_were_written() {
         (
             "CARILLON__LISTEN",
             "x",
-            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]",
+            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]",
         ),
     ];
     for (name, value, message) in table {

@@ -10,7 +10,7 @@ mod tests;
 
 use crate::cli::client::Client;
 use crate::cli::output::{Out, Tone};
-use crate::cli::serve::{log_to_stderr, quoted, run, stop_when_asked};
+use crate::cli::serve::{quoted, run, stop_when_asked};
 use crate::cli::{Result, Trouble};
 use crate::config::{Config, Overrides};
 use crate::exit::Exit;
@@ -46,12 +46,12 @@ pub struct Demo {
 
 pub async fn command(args: Demo, out: &Out) -> Result<Exit> {
     let folder = Folder::open(args.data.as_deref())?;
-    log_to_stderr("error", out.json);
+    crate::log::to_stderr(&crate::config::Log { level: "error".into(), format: None }, out.json);
     let stop = CancellationToken::new();
     stop_when_asked(&stop);
     let providers = Providers::start(&folder.path).await?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port.unwrap_or_else(free_port)));
-    let overrides = Overrides { data: Some(folder.path.clone()), listen: Some(listen) };
+    let overrides = Overrides { data: Some(folder.path.clone()), listen: Some(listen), ..Overrides::default() };
     // Not from the environment: a variable meant for a real server must not bring a real provider into the demo.
     let config = Config::load(Some(&providers.config_file), [], &overrides)?;
     let beside = async |ready: Ready| {

@@ -2,6 +2,7 @@
 
 use super::scene::{Stage, people, release};
 use super::stories;
+use crate::watch::{Backlog, Nodes, Open};
 use crate::{DeliveryFilter, FactsDepth, Retirement, Settle, Settlement};
 use model::directory::RegistrationState;
 use model::event::EventState;
@@ -13,6 +14,7 @@ const ACCEPTED: (State, Reason) = (State::Accepted, Reason::None);
 stories![
     a_campaign_is_planned_claimed_settled_and_done,
     what_the_plan_forecast_stays_beside_what_became_of_it,
+    what_waits_is_watched_by_channel_lane_and_reason,
     a_page_that_is_planned_again_does_nothing,
     a_plan_goes_on_behind_its_cursor,
     each_channel_of_a_page_has_its_own_segment,
@@ -54,6 +56,43 @@ async fn a_campaign_is_planned_claimed_settled_and_done(stage: Stage) {
     assert_eq!(stage.count(event, State::Accepted, Reason::None).await, 30);
     let kept = stage.store.event(stage.tenant, event).await.expect("read").expect("kept");
     assert_eq!((kept.state, kept.done_at, kept.policy_version), (EventState::Done, Some(stage.now()), 1));
+}
+
+async fn what_waits_is_watched_by_channel_lane_and_reason(stage: Stage) {
+    let watch = async || stage.store.watch(stage.tenant).await.expect("watched");
+    let open = |state, reason, rows| Open { channel: ChannelKind::Apns, state, reason, rows };
+    let before = watch().await;
+    assert_eq!((before.backlog, before.open, before.events), (vec![], vec![], vec![]));
+    assert!(before.bytes > 0);
+    let due = stage.now();
+    stage.campaign(&people(3)).await;
+    let mut scheduled = stage.event(&people(2));
+    scheduled.due_at = Some(due.plus(Duration::from_secs(60)));
+    stage.accept(scheduled).await;
+    let backlog = |waiting, claimed, earliest_due| Backlog { channel: ChannelKind::Apns, lane: Lane::Bulk, waiting, claimed, earliest_due };
+    let planned = watch().await;
+    assert_eq!(planned.backlog, [backlog(1, 0, Some(due))]);
+    assert_eq!(planned.open, [open(State::Scheduled, Reason::None, 3)]);
+    let mut events = planned.events.clone();
+    events.sort_by_key(|(state, _)| state.number());
+    assert_eq!(events, [(EventState::Scheduled, 1), (EventState::Sending, 1)]);
+    let claim = stage.claim(1).await.remove(0);
+    assert_eq!(watch().await.backlog, [backlog(0, 1, None)]);
+    let later = stage.now().plus(Duration::from_secs(10));
+    stage.settle_all(&claim, (State::Held, Reason::ProviderUnavailable), later).await;
+    let held = watch().await;
+    assert_eq!((held.backlog, held.open), (vec![backlog(1, 0, Some(later))], vec![open(State::Held, Reason::ProviderUnavailable, 3)]));
+    stage.clock.pass(Duration::from_secs(11));
+    stage.send_all().await;
+    let done = watch().await;
+    assert_eq!((done.backlog, done.open, done.events), (vec![], vec![], vec![(EventState::Scheduled, 1)]));
+    if stage.store.is_shared() {
+        let (node, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+        stage.store.beat(node, stage.now().plus(Duration::from_secs(60))).await.expect("beats");
+        stage.store.beat(other, stage.now().plus(Duration::from_secs(1))).await.expect("beats");
+        stage.clock.pass(Duration::from_secs(2));
+        assert_eq!(watch().await.nodes, Nodes { living: 1, lost: 1 });
+    }
 }
 
 async fn what_the_plan_forecast_stays_beside_what_became_of_it(stage: Stage) {

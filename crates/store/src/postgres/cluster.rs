@@ -11,7 +11,7 @@ use model::{DeviceKey, EventKey, GroupKey, TenantKey, Timestamp};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-const STANDING: &str = "SELECT policy, directory FROM meta WHERE tenant = $1";
+const STANDING: &str = "SELECT m.policy, m.directory, s.version FROM meta m, carillon_store s WHERE m.tenant = $1";
 const CANCELLED: &str = "SELECT e.key FROM event e WHERE e.tenant = $1 AND e.state = 5 AND e.forgotten = 0 \
     AND EXISTS (SELECT 1 FROM segment s WHERE s.event = e.key) ORDER BY e.key";
 const FLOOR: &str =
@@ -54,7 +54,10 @@ impl Cluster for Postgres {
                 c.round(&[(STANDING, vec![super::Arg::Int(tenant.0.into())]), (CANCELLED, vec![super::Arg::Int(tenant.0.into())])])?;
             let [standing, cancelled] = &answers[..] else { return Ok(StandingRow::default()) };
             let (policy, directory) = match standing.first() {
-                Some(row) => (row.get(0)?, row.get(1)?),
+                Some(row) => {
+                    super::opening::must_stand_at(row.get(2)?)?;
+                    (row.get(0)?, row.get(1)?)
+                }
                 None => return Err(crate::StoreError::NotFound),
             };
             let cancelled = cancelled.iter().map(|row| Ok(EventKey(row.get(0)?))).collect::<Result<_>>()?;

@@ -20,11 +20,12 @@ mod ledger;
 mod link;
 mod objects;
 mod once;
-mod opening;
+pub(crate) mod opening;
 mod outbox;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use address::Address;
 pub(crate) use args::params;
@@ -44,6 +45,8 @@ const AGAIN: usize = 6;
 
 /// Milliseconds of Unix time by the database's clock.
 const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+/// The same, and the version of the tables: where no lock of a tenant has to come in between.
+const NOW_AT: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, version FROM carillon_store";
 const ANY_TENANT: &str = "SELECT EXISTS (SELECT 1 FROM meta)";
 /// Orders everything that edits what belongs to a tenant.
 const LOCK_TENANT: &str = "SELECT generation FROM meta WHERE tenant = $1 FOR NO KEY UPDATE";
@@ -134,7 +137,7 @@ impl Postgres {
     }
 
     /// The newest version of the tables.
-    pub(crate) fn newest() -> usize {
+    pub fn newest() -> usize {
         opening::MIGRATIONS.len()
     }
 
@@ -198,6 +201,7 @@ impl Postgres {
         tenant: Option<model::TenantKey>,
         mut job: impl FnMut(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let began = std::time::Instant::now();
         let mut lent = self.inner.pool.take(lane).await?;
         let time = self.inner.time.clone();
         let done = tokio::task::spawn_blocking(move || {
@@ -216,7 +220,9 @@ impl Postgres {
                 }
             }
         });
-        done.await.unwrap_or_else(|_| Err(StoreError::Broken("a job of the store panicked".into())))
+        let answer = done.await.unwrap_or_else(|_| Err(StoreError::Broken("a job of the store panicked".into())));
+        metrics::histogram!("carillon_store_write_seconds", "lane" => lane.word()).record(began.elapsed().as_secs_f64());
+        answer
     }
 
     /// Runs a job in one read-only transaction that sees one moment.
@@ -278,22 +284,32 @@ fn once_through<T>(
     tenant: Option<model::TenantKey>,
     job: &mut impl FnMut(&Connection, Timestamp) -> Result<T>,
 ) -> Result<T> {
-    let mut first: Vec<(&'static str, Vec<Arg<'_>>)> = Vec::with_capacity(2);
-    first.extend(tenant.map(|tenant| (LOCK_TENANT, vec![Arg::Int(tenant.0.into())])));
-    if let Time::Database(_) = time {
-        first.push((NOW, Vec::new()));
-    }
-    let begun = c.begin("BEGIN", &first);
-    let answer = match begun {
-        Err(fault) => Err(fault.into()),
-        Ok(rows) => {
-            let now = match (time, rows.last().and_then(|rows| rows.first())) {
-                (Time::Database(_), Some(row)) => row.get(0).map(Timestamp).map_err(StoreError::from),
-                _ => Ok(time.callers()),
-            };
-            now.and_then(|now| job(c, now))
+    // The version comes first: an upgrade waits for whoever has read it, and nobody may hold anything that it needs meanwhile.
+    let mut first: Vec<(&'static str, Vec<Arg<'_>>)> = Vec::with_capacity(3);
+    match (tenant, time) {
+        (None, Time::Database(_)) => first.push((NOW_AT, Vec::new())),
+        (None, Time::Given(_)) => first.push((opening::STANDS_AT, Vec::new())),
+        (Some(tenant), time) => {
+            first.push((opening::STANDS_AT, Vec::new()));
+            first.push((LOCK_TENANT, vec![Arg::Int(tenant.0.into())]));
+            if let Time::Database(_) = time {
+                first.push((NOW, Vec::new()));
+            }
         }
-    };
+    }
+    let answer = c.begin("BEGIN", &first).map_err(StoreError::from).and_then(|rows| {
+        let row = |of: Option<&Vec<link::Row>>, column: usize| match of.and_then(|rows| rows.first()) {
+            Some(row) => row.get(column).map_err(StoreError::from),
+            None => Err(StoreError::Broken("the database does not say of which version it is".into())),
+        };
+        let combined = first.len() == 1 && matches!(time, Time::Database(_));
+        opening::must_stand_at(row(rows.first(), usize::from(combined))?)?;
+        let now = match time {
+            Time::Database(_) => Timestamp(row(rows.last(), 0)?),
+            Time::Given(_) => time.callers(),
+        };
+        job(c, now)
+    });
     let answer = answer.and_then(|value| c.commit().map(|()| value).map_err(StoreError::from));
     if answer.is_err() && c.is_sound() {
         // Where even this fails the connection is not used again.

@@ -5,7 +5,7 @@ use super::link::{Connection, OptionalExtension};
 use crate::{Result, StoreError};
 
 /// The schema's versions, oldest first: entry `n` leads from version `n` to `n + 1`. A released entry is never edited.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("rights.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("folded.sql"), include_str!("rights.sql")];
 
 /// Held by whoever makes or changes the tables (0x43415249 is "CARI").
 const LOCK: &str = "SELECT pg_advisory_lock(1128354377, 1)";
@@ -13,6 +13,11 @@ const UNLOCK: &str = "SELECT pg_advisory_unlock(1128354377, 1)";
 /// `filling` is how far a restore or a migration into this database has come: 0 none is under way, 1 it is not whole.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS carillon_store (version integer NOT NULL, filling smallint NOT NULL DEFAULT 0)";
 const VERSION: &str = "SELECT version, filling FROM carillon_store";
+/// The version, for transactions that write: reading it keeps a step of an upgrade waiting until they end, and the step keeps
+/// them waiting until it ends.
+pub(super) const STANDS_AT: &str = "SELECT version FROM carillon_store";
+/// Taken by each step after the first, before anything else.
+const ALONE: &str = "LOCK TABLE carillon_store IN ACCESS EXCLUSIVE MODE";
 const OTHERS: &str =
     "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename IN ('meta', 'event', 'person')";
 
@@ -45,7 +50,16 @@ impl Connection {
     /// Brings the tables to the newest version; answers how the store stood before.
     pub fn bring_up(&self) -> Result<Standing> {
         self.batch(LOCK)?;
-        let standing = under_lock(self);
+        let standing = under_lock(self, MIGRATIONS);
+        self.batch(UNLOCK)?;
+        standing
+    }
+
+    /// The same with the steps of another version of this program.
+    #[cfg(test)]
+    pub fn bring_up_by(&self, steps: &[&str]) -> Result<Standing> {
+        self.batch(LOCK)?;
+        let standing = under_lock(self, steps);
         self.batch(UNLOCK)?;
         standing
     }
@@ -95,9 +109,23 @@ impl Connection {
     }
 }
 
-fn under_lock(c: &Connection) -> Result<Standing> {
+/// Whether a store at this version is one that this process may go on with: another process may have upgraded it meanwhile.
+///
+/// # Errors
+/// `Unavailable`, which says what to do.
+pub(super) fn must_stand_at(version: i64) -> Result<()> {
+    if usize::try_from(version).ok() == Some(MIGRATIONS.len()) {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!(
+        "another process brought the database to version {version} and this program works with version {}: nothing is accepted or sent here any more; stop this process and start the program that the other one runs",
+        MIGRATIONS.len()
+    )))
+}
+
+fn under_lock(c: &Connection, steps: &[&str]) -> Result<Standing> {
     let before = c.standing()?;
-    let newest = MIGRATIONS.len();
+    let newest = steps.len();
     let mut version = 0;
     if before == Standing::Absent {
         let others: i64 = c.prepare(OTHERS)?.query_row(params![], |row| row.get(0))?;
@@ -112,14 +140,14 @@ fn under_lock(c: &Connection) -> Result<Standing> {
             "the database has version {version} and this program knows versions up to {newest}; use the newer program, or a backup from before it"
         )));
     }
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+    for (step, sql) in steps.iter().enumerate().skip(version) {
         let next = step + 1;
-        let kept = if step == 0 {
-            format!("{TABLE}; DELETE FROM carillon_store; INSERT INTO carillon_store (version) VALUES ({next})")
+        let (before, kept) = if step == 0 {
+            (String::new(), format!("{TABLE}; DELETE FROM carillon_store; INSERT INTO carillon_store (version) VALUES ({next})"))
         } else {
-            format!("UPDATE carillon_store SET version = {next}")
+            (format!("{ALONE};"), format!("UPDATE carillon_store SET version = {next}"))
         };
-        if let Err(fault) = c.batch(&format!("BEGIN;\n{sql}\n{kept}; COMMIT")) {
+        if let Err(fault) = c.batch(&format!("BEGIN; {before}\n{sql}\n{kept}; COMMIT")) {
             // The first error is the one to tell.
             let _ = c.batch("ROLLBACK");
             return Err(fault.into());

@@ -26,6 +26,19 @@ pub(crate) enum Lane {
     Bulk,
 }
 
+impl Lane {
+    /// Its word, for metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Lane::Read => "read",
+            Lane::Urgent => "urgent",
+            Lane::Settle => "settle",
+            Lane::Plan => "plan",
+            Lane::Bulk => "import",
+        }
+    }
+}
+
 /// Connections of each lane, in the order of [`Lane`].
 const ROOM: [usize; 5] = [4, 4, 1, 3, 1];
 

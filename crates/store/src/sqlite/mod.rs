@@ -20,6 +20,7 @@ mod outbox;
 mod readers;
 #[cfg(test)]
 mod tests;
+pub(crate) mod watch;
 mod writer;
 
 use crate::{Result, StoreError};
@@ -39,6 +40,18 @@ pub(crate) enum WriteLane {
     Plan,
     /// Steps of an import.
     Import,
+}
+
+impl WriteLane {
+    /// Its word, for metrics.
+    fn word(self) -> &'static str {
+        match self {
+            WriteLane::Urgent => "urgent",
+            WriteLane::Settle => "settle",
+            WriteLane::Plan => "plan",
+            WriteLane::Import => "import",
+        }
+    }
 }
 
 /// The embedded store. A clone is another handle on the same; the last one that goes closes the file.
@@ -79,6 +92,11 @@ impl Sqlite {
         Ok(Sqlite { inner: Arc::new(Inner { writer, checkpoint, readers, file, clock }) })
     }
 
+    /// The newest version of the tables.
+    pub fn newest() -> usize {
+        opening::MIGRATIONS.len()
+    }
+
     /// Finishes what is queued, moves the log into the file and closes it. Later calls on any handle answer
     /// `Unavailable`.
     ///
@@ -101,7 +119,10 @@ impl Sqlite {
         lane: WriteLane,
         job: impl FnOnce(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.inner.writer.write(lane, job).await
+        let began = std::time::Instant::now();
+        let answer = self.inner.writer.write(lane, job).await;
+        metrics::histogram!("carillon_store_write_seconds", "lane" => lane.word()).record(began.elapsed().as_secs_f64());
+        answer
     }
 
     /// As [`Sqlite::write`], for somebody who waits, and for a job that changes what facts are read from.
@@ -110,7 +131,7 @@ impl Sqlite {
         job: impl FnOnce(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let job = move |c: &Connection, now| job(c, now).inspect(|_| writer::facts_moved());
-        self.inner.writer.write(WriteLane::Urgent, job).await
+        self.write(WriteLane::Urgent, job).await
     }
 
     /// Runs a job in one read transaction on one of the read-only connections.

@@ -10,7 +10,8 @@ use std::path::Path;
 const APPLICATION_ID: i64 = 0x4341_5249;
 
 /// The schema's versions, oldest first: entry `n` leads from version `n` to `n + 1`. A released entry is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("forecast.sql"), include_str!("rights.sql")];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("forecast.sql"), include_str!("folded.sql"), include_str!("rights.sql")];
 
 /// Page cache of the writer, in KiB: the working set of a campaign's settlements.
 const WRITER_CACHE_KIB: i64 = 6 * 1024;
@@ -67,7 +68,12 @@ pub(crate) fn version_of(connection: &Connection) -> Result<Option<usize>> {
 
 /// Brings the file to the newest version, each step in a transaction of its own.
 pub(crate) fn migrate(connection: &Connection) -> Result<()> {
-    let newest = MIGRATIONS.len();
+    migrate_by(connection, MIGRATIONS)
+}
+
+/// The same with the steps of another version of this program.
+pub(crate) fn migrate_by(connection: &Connection, steps: &[&str]) -> Result<()> {
+    let newest = steps.len();
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -80,7 +86,7 @@ pub(crate) fn migrate(connection: &Connection) -> Result<()> {
             "the data file has version {version} and this program knows versions up to {newest}; use the newer program, or a backup from before it"
         )));
     }
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+    for (step, sql) in steps.iter().enumerate().skip(version) {
         let next = step + 1;
         let whole = format!("BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {next}; COMMIT;");
         if let Err(error) = connection.execute_batch(&whole) {

@@ -60,7 +60,8 @@ fn every_statement_is_prepared() {
     for migration in opening::MIGRATIONS {
         connection.execute_batch(migration).expect("the schema is made");
     }
-    let all = outbox::STATEMENTS.iter().chain([&ledger::STATEMENTS, &once::STATEMENTS, &objects::STATEMENTS]).flat_map(|some| some.iter());
+    let rooms = [&ledger::STATEMENTS, &once::STATEMENTS, &objects::STATEMENTS, &super::watch::STATEMENTS];
+    let all = outbox::STATEMENTS.iter().chain(rooms).flat_map(|some| some.iter());
     let mut prepared = 0;
     for sql in all {
         connection.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));

@@ -173,6 +173,8 @@ async fn populate(store: &dyn Store) -> TenantKey {
     let opens = TokenUse::Admin { role: model::roles::RoleId::BuiltIn(model::roles::Role::Owner), scope: model::roles::Scope::Everything };
     let token = NewToken { id: Uuid::from_u128(6), hash: [6; 32], name: "t".into(), opens, expires_at: None };
     store.create_token(tenant, token, None).await.expect("a token");
+    let object = NewObject { id: Uuid::from_u128(7), name: "Watch".into(), document: json!({"permissions": ["Directory/Read"]}) };
+    store.create_object(tenant, model::objects::ObjectKind::Role, object, None).await.expect("a role");
     store.raise_alarm(tenant, "disk_low", "the disk is low").await.expect("raised");
     let take = LimitTake { counted: Counted::GroupSends, allowed: 25, window: HOUR };
     let acceptance = Acceptance { event: event_for(1..=40, 100), takes: vec![take], once: None, plan: None };

@@ -1,0 +1,2 @@
+-- Version 2: no table changes. From here on mail that is not needed may lie folded into the facts of the row before it
+-- (folded.rs), where a program of version 1 would not look for it: it has to refuse such a store.
