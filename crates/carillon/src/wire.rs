@@ -173,12 +173,15 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         // Whoever asked may have gone; the server serves all the same.
         let _ = ready.send(Ready { url, token_file, first_start: fresh });
     }
+    let graph = config.integrations.graph && does(&options.only, Part::Integrations);
+    let integrations = graph.then(|| integrations::graph::router(engine.clone(), &public_url)).into_iter().collect();
     let extras = web::Extras {
         metrics: Box::new(move || metrics.render()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         public_url,
         web_push_key,
         api,
+        integrations,
     };
     let served = web::serve(listener, web::router(engine.clone(), extras), options.stop.clone(), DRAIN).await;
     if !engine.stop(DRAIN).await {
