@@ -75,7 +75,7 @@ pub fn router(engine: Engine, mut extras: Extras) -> Router {
         router = router.route(path, methods);
     }
     for integration in integrations {
-        router = router.merge(integration);
+        router = router.merge(integration.with_state(()));
     }
     router
         .fallback(unknown_path)
