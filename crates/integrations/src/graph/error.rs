@@ -44,6 +44,13 @@ impl Error {
         Error { message, inner: "internal", ..Error::of(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError") }
     }
 
+    /// No answer in time, and nobody knows whether there will be one. Not a 503 or 504: Graph's clients repeat those by
+    /// themselves, and this may have been sent.
+    pub fn timeout() -> Error {
+        let message = "there was no answer in time, and it may still be sent: look whether it was before you repeat it".to_owned();
+        Error { message, inner: "timeout", ..Error::of(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError") }
+    }
+
     fn of(status: StatusCode, code: &'static str) -> Error {
         Error { status, code, message: String::new(), inner: "", details: Vec::new(), retry_after: None }
     }

@@ -105,9 +105,7 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
             tracing::error!(request = ids.request, %failed, "a request in Graph's shape failed");
             Err(Error::internal())
         }
-        Err(_) => {
-            Err(Error::from(Refusal { code: "timeout", ..Refusal::unavailable("there was no answer in time; it may still be sent") }))
-        }
+        Err(_) => Err(Error::timeout()),
     };
     let mut response = done.unwrap_or_else(|error| error.response(&ids.request, &ids.client, desk.engine.now()));
     for (name, value) in [(REQUEST_ID, &ids.request), (CLIENT_REQUEST_ID, &ids.client)] {

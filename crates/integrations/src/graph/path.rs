@@ -52,7 +52,7 @@ pub(super) fn read(path: &str) -> Result<Call, Error> {
     }
     Err(Error::malformed(
         "unknown_path",
-        format!("Resource not found for the segment {:?}; Graph has it in beta only: use /beta", rest.last().unwrap_or(&"")),
+        format!("Resource not found for the segment {:?} here; Carillon has it below /beta", rest.last().unwrap_or(&"")),
     ))
 }
 
@@ -134,7 +134,7 @@ mod tests {
             ("/beta/deviceManagement/managedDevices/x", "\"x\""),
             ("/beta/deviceManagement/managedDevices/x/wipe", "\"wipe\""),
             ("/beta/deviceManagement/managedDevices('x')/wipe", "\"wipe\""),
-            ("/v1.0/deviceManagement/sendCustomNotificationToCompanyPortal", "use /beta"),
+            ("/v1.0/deviceManagement/sendCustomNotificationToCompanyPortal", "below /beta"),
         ] {
             let error = read(path).expect_err(path);
             assert_eq!(error.status(), http::StatusCode::BAD_REQUEST);
