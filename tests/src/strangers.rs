@@ -50,14 +50,14 @@ impl Stranger {
         Ok(Stranger { program: "node".into(), folder })
     }
 
-    /// Runs a script with `said` as its input, trusting the certificates of `ca` too; answers what it printed. Proxies of the
-    /// machine are passed by: the story's server is here.
+    /// Runs a script with `said` as its input and `token` as `CARILLON_TOKEN`, trusting the certificates of `ca` too; answers what
+    /// it printed. Proxies of the machine are passed by: the story's server is here.
     ///
     /// # Panics
     /// When the script fails.
-    pub fn run(&self, script: &Path, ca: &Path, said: &str) -> String {
+    pub fn run(&self, script: &Path, ca: &Path, token: &str, said: &str) -> String {
         let mut command = Command::new(&self.program);
-        command.arg(script).current_dir(&self.folder).env("NO_PROXY", "*").env("no_proxy", "*");
+        command.arg(script).current_dir(&self.folder).env("CARILLON_TOKEN", token).env("NO_PROXY", "*").env("no_proxy", "*");
         command.env("SSL_CERT_FILE", ca).env("NODE_EXTRA_CA_CERTS", ca).env("NODE_PATH", self.folder.join("node_modules"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it ran before");
         child.stdin.take().expect("a pipe").write_all(said.as_bytes()).expect("it reads what it is told");

@@ -28,7 +28,7 @@ fn skipped(what: &str, why: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn microsofts_client_for_python_sends_and_is_refused_as_by_graph() {
     match Stranger::python(folder("msgraph-beta-sdk"), &[PYTHON], "import msgraph_beta, kiota_http") {
-        Ok(python) => drive(&python, "graph.py").await,
+        Ok(python) => drive(&python, "graph.py", "python").await,
         Err(why) => skipped(PYTHON, &why),
     }
 }
@@ -36,7 +36,7 @@ async fn microsofts_client_for_python_sends_and_is_refused_as_by_graph() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn microsofts_client_for_javascript_sends_and_is_refused_as_by_graph() {
     match Stranger::node(folder("microsoft-graph-client"), &[JAVASCRIPT], "require('@microsoft/microsoft-graph-client')") {
-        Ok(node) => drive(&node, "graph.js").await,
+        Ok(node) => drive(&node, "graph.js", "javascript").await,
         Err(why) => skipped(JAVASCRIPT, &why),
     }
 }
@@ -101,7 +101,7 @@ fn request_id(index: usize) -> String {
     format!("00000000-0000-4000-8000-{index:012}")
 }
 
-async fn drive(client: &Stranger, name: &str) {
+async fn drive(client: &Stranger, name: &str, language: &str) {
     let stage = Stage::open().await;
     let mut org = Org::new();
     org.person("ada").iphone("ada-phone", "ada").person("bob").iphone("bob-phone", "bob").device("spare", "", |_| {});
@@ -161,7 +161,7 @@ async fn drive(client: &Stranger, name: &str) {
     let front = Front::start(&authority, stage.server.port()).await.expect("a free port");
     let ca = stage.server.folder().write("front-ca.pem", authority.pem());
     let said = json!({"base": front.url(), "calls": calls.asked}).to_string();
-    let answers = tokio::task::block_in_place(|| client.run(&script(name), &ca, &said));
+    let answers = tokio::task::block_in_place(|| client.run(&script(name), &ca, &owner, &said));
     calls.check(&serde_json::from_str::<Vec<Value>>(&answers).expect("a list of answers"));
 
     // Each that was accepted is an ordinary event: listed, sent, explained, reported.
@@ -181,6 +181,26 @@ async fn drive(client: &Stranger, name: &str) {
     assert_eq!((&why["inAudience"], &why["decisions"][0]["delivery"]["state"]), (&json!(true), &json!("accepted")), "{why}");
     let report = stage.api.get(&format!("notifications/{first}/report")).await;
     assert_eq!((&report["recipients"], &report["accepted"]), (&json!(2), &json!(2)), "{report}");
+
+    // The manual's example in this language, with this server's address in it.
+    for limit in ["limits.group_sends_per_hour", "limits.device_sends_per_hour"] {
+        stage.api.set(limit, json!(100)).await;
+    }
+    let example = example(language).replace("https://carillon.example.org", &front.url()).replace("carillon.example.org", "localhost");
+    let file = stage.server.folder().write(&format!("example-{name}"), &example);
+    tokio::task::block_in_place(|| client.run(&file, &ca, &owner, ""));
+    let listed = stage.api.all("notifications").await;
+    assert_eq!(listed.len(), 9, "{listed:?}");
+    assert!(example.contains(listed[0]["title"].as_str().expect("a title")), "{}", listed[0]);
+}
+
+/// The manual's example in a language.
+fn example(language: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/integrations/graph.md");
+    let page = std::fs::read_to_string(page).expect("the manual has this page");
+    let fence = format!("```{language}\n");
+    let (_, rest) = page.split_once(&fence).expect("an example in this language");
+    rest.split_once("```").expect("the example ends").0.to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -418,3 +418,19 @@ async fn the_token_of_a_device_opens_nothing_here() {
         assert_eq!(world.post_as(&token, &path, &body).await.error(), (403, "Forbidden", "forbidden"), "{call:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    // The store works on threads of its own, for which a paused clock does not wait: first what it needs is known.
+    tokio::time::resume();
+    let world = World::new().await;
+    let bearer = format!("Bearer {}", world.secret);
+    world.post(TO_GROUPS, &to_groups(&["g-north"])).await;
+    let body = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let request = Request::builder().method("POST").uri(TO_GROUPS).header("authorization", bearer).body(body).expect("a request");
+    tokio::time::pause();
+    let response = world.router.clone().oneshot(request).await.expect("an answer");
+    assert_eq!(response.status().as_u16(), 408);
+    tokio::time::resume();
+    assert_eq!(world.sent().await, 1);
+}

@@ -44,6 +44,12 @@ impl Error {
         Error { message, inner: "internal", ..Error::of(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError") }
     }
 
+    /// A body that did not come in time: nothing was done.
+    pub fn slow() -> Error {
+        let message = "the body did not come in time; send it again".to_owned();
+        Error { message, inner: "slow", ..Error::of(StatusCode::REQUEST_TIMEOUT, "RequestTimeout") }
+    }
+
     /// No answer in time, and nobody knows whether there will be one. Not a 503 or 504: Graph's clients repeat those by
     /// themselves, and this may have been sent.
     pub fn timeout() -> Error {

@@ -33,6 +33,7 @@ pub use path::Call;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Largest body: ten thousand ids fit, as in the native API.
@@ -94,19 +95,7 @@ impl Ids {
 /// Answers a request, whatever becomes of it, in Graph's shape.
 async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     let ids = Ids::of(request.headers());
-    // A change that was begun comes to its end, even where its caller does not wait for it.
-    let work = tokio::spawn({
-        let desk = desk.clone();
-        async move { desk.serve(request).await }
-    });
-    let done = match tokio::time::timeout(PATIENCE, work).await {
-        Ok(Ok(done)) => done,
-        Ok(Err(failed)) => {
-            tracing::error!(request = ids.request, %failed, "a request in Graph's shape failed");
-            Err(Error::internal())
-        }
-        Err(_) => Err(Error::timeout()),
-    };
+    let done = desk.clone().serve(request, &ids).await;
     let mut response = done.unwrap_or_else(|error| error.response(&ids.request, &ids.client, desk.engine.now()));
     for (name, value) in [(REQUEST_ID, &ids.request), (CLIENT_REQUEST_ID, &ids.client)] {
         response.headers_mut().insert(name, HeaderValue::try_from(value).expect("ids are visible ASCII"));
@@ -115,7 +104,23 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
 }
 
 impl Desk {
-    async fn serve(&self, request: Request) -> Result<Response, Error> {
+    async fn serve(self: Arc<Desk>, request: Request, ids: &Ids) -> Result<Response, Error> {
+        let deadline = Instant::now() + PATIENCE;
+        let (actor, call, bytes) = tokio::time::timeout_at(deadline, self.read(request)).await.map_err(|_| Error::slow())??;
+        // A change that was begun comes to its end, even where its caller does not wait for it.
+        let work = tokio::spawn(async move { self.call(&actor, call, &bytes).await });
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(failed)) => {
+                tracing::error!(request = ids.request, %failed, "a request in Graph's shape failed");
+                Err(Error::internal())
+            }
+            Err(_) => Err(Error::timeout()),
+        }
+    }
+
+    /// Who asks for which call, and with which body.
+    async fn read(&self, request: Request) -> Result<(Actor, Call, Bytes), Error> {
         let secret = bearer(request.headers())?;
         let actor = self.engine.actor(&secret).await?;
         let call = path::read(request.uri().path())?;
@@ -123,11 +128,14 @@ impl Desk {
             return Err(Error::method(request.method()));
         }
         body::check_media_type(request.headers())?;
-        let bytes = whole(request).await?;
+        Ok((actor, call, whole(request).await?))
+    }
+
+    async fn call(&self, actor: &Actor, call: Call, bytes: &[u8]) -> Result<Response, Error> {
         match call {
-            Call::ToGroups => self.to_groups(&actor, &bytes).await,
-            Call::ToDevice(id) => self.to_device(&actor, id, &bytes).await,
-            Call::ToDevices => self.to_devices(&actor, &bytes).await,
+            Call::ToGroups => self.to_groups(actor, bytes).await,
+            Call::ToDevice(id) => self.to_device(actor, id, bytes).await,
+            Call::ToDevices => self.to_devices(actor, bytes).await,
         }
     }
 
