@@ -34,6 +34,9 @@ const OTHERS: [&str; 8] = [
     "platform",
 ];
 
+/// Most wrong parameters that one answer names: more help nobody, and a body may hold a hundred thousand.
+const FAULTS_MOST: usize = 50;
+
 /// Refuses a body of another media type.
 pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
@@ -95,7 +98,9 @@ impl Parameters {
     }
 
     fn fault(&mut self, name: impl Into<String>, message: impl Into<String>) {
-        self.faults.push(Fault { field: name.into(), message: message.into() });
+        if self.faults.len() < FAULTS_MOST {
+            self.faults.push(Fault { field: name.into(), message: message.into() });
+        }
     }
 
     fn text(&mut self, name: &str) -> String {
@@ -204,6 +209,13 @@ mod tests {
         assert!(refused(devices(br#"{"actionName": "wipe"}"#)).contains("\"wipe\" is not an action"));
         assert!(refused(devices(b"{}")).starts_with("actionName: is missing"));
         assert!(refused(devices(br#"{"deviceIds": "d", "actionName": 6}"#)).starts_with("actionName: takes text, not 6"));
+    }
+
+    #[test]
+    fn a_thousand_wrong_parameters_are_not_all_repeated() {
+        let body = format!("{{\"groupsToNotify\": [{}]}}", vec!["0"; 1_000].join(","));
+        let message = groups(body.as_bytes()).expect_err("refused").message().to_owned();
+        assert_eq!(message.matches("takes text").count(), FAULTS_MOST);
     }
 
     #[test]
