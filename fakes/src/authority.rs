@@ -59,7 +59,10 @@ impl Authority {
     }
 
     /// TLS settings of a server that offers the protocols `alpn`.
-    pub(crate) fn server_config(&self, alpn: &[&[u8]]) -> io::Result<Arc<ServerConfig>> {
+    ///
+    /// # Errors
+    /// When the certificate and its key do not go together.
+    pub fn server_config(&self, alpn: &[&[u8]]) -> io::Result<Arc<ServerConfig>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(provider)

@@ -13,20 +13,24 @@ mod app;
 mod autopush;
 mod firefox;
 mod folder;
+mod front;
 mod org;
 mod program;
 mod server;
 mod stage;
+mod strangers;
 
 pub use api::{Api, Reply};
 pub use app::{App, Frame, Heard, Stream};
 pub use autopush::Autopush;
 pub use firefox::{Firefox, Page};
 pub use folder::{Folder, free_port};
+pub use front::Front;
 pub use org::{DeviceRow, Org, PersonRow, channel_of, google_token_of, token_of};
 pub use program::{Said, build, carillon, run};
 pub use server::Server;
 pub use stage::{Scene, Stage};
+pub use strangers::Stranger;
 
 use std::time::{Duration, Instant};
 

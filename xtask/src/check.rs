@@ -16,9 +16,15 @@ const NEEDED: [(&str, &str, &str); 3] = [
 
 /// What some tests need of the machine beside that: a Debian package, a program that it brings, how one asks whether it is
 /// there, and which tests are skipped, aloud, without it.
-const WANTED: [(&str, &str, &[&str], &str); 3] = [
+const WANTED: [(&str, &str, &[&str], &str); 4] = [
     ("postgresql-15", "/usr/lib/postgresql/15/bin/postgres", &["--version"], "the store in PostgreSQL, and several processes on it"),
-    ("python3-venv", "python3", &["-c", "import venv, ensurepip"], "decryption of Web Push by Python's http_ece, which comes from PyPI"),
+    (
+        "python3-venv",
+        "python3",
+        &["-c", "import venv, ensurepip"],
+        "decryption of Web Push by Python's http_ece, and Microsoft's Graph client, which come from PyPI",
+    ),
+    ("npm", "npm", &["--version"], "Microsoft's Graph client in JavaScript, which comes from npm"),
     ("firefox-esr", "firefox-esr", &["--version"], "the push into a real Firefox"),
 ];
 

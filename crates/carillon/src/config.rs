@@ -1,4 +1,5 @@
-//! The configuration of a server: where it listens, where it keeps things, which providers it may use.
+//! The configuration of a server: where it listens, where it keeps things, which providers it may use, which other systems
+//! may speak to it.
 //!
 //! In: a TOML file, the environment (`CARILLON__SECTION__KEY`) and the options of `carillon serve`, in rising order of
 //! precedence. Out: a [`Config`] that can be trusted, or every fault at once, each with the place where it was written.
@@ -33,6 +34,8 @@ pub struct Config {
     pub log: Log,
     /// Which providers may be used.
     pub channels: Channels,
+    /// In whose protocols other systems may speak to the server.
+    pub integrations: Integrations,
     /// What was accepted but does nothing in this build, in sentences.
     pub warnings: Vec<String>,
 }
@@ -190,6 +193,13 @@ pub struct Email {
     pub connections: u32,
     /// Most mails a second; 0 sets no pace.
     pub per_second: u32,
+}
+
+/// `[integrations.*]` of this build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Integrations {
+    /// Whether Microsoft Graph's calls for custom notifications are answered, under `/beta`.
+    pub graph: bool,
 }
 
 /// How a connection to a relay is protected.

@@ -171,6 +171,8 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         // Whoever asked may have gone; the server serves all the same.
         let _ = ready.send(Ready { url, token_file, first_start: fresh });
     }
+    let graph = config.integrations.graph && does(&options.only, Part::Integrations);
+    let integrations = graph.then(|| integrations::graph::router(engine.clone(), &public_url)).into_iter().collect();
     let extras = web::Extras {
         metrics: Box::new(move || {
             measure::process();
@@ -180,6 +182,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         public_url,
         web_push_key,
         api,
+        integrations,
     };
     let served = answer(listener, secured, web::router(engine.clone(), extras), &engine, &options.stop).await;
     if !engine.stop(DRAIN).await {

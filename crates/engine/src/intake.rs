@@ -11,12 +11,13 @@ use crate::inbox::Reached;
 use crate::notifications::{Extent, NotificationDraft, NotificationView, ResendOnly};
 use crate::{Engine, Repeat, deliver};
 use model::event::EventState;
+use model::limits::Counted;
 use model::roles::Actor;
 use model::source::EventTypeDeclaration;
 use model::{Lane, PersonKey, Refusal, RefusalKind};
 use serde_json::Value;
 use std::sync::Arc;
-use store::{Acceptance, Accepted, Addressed, Answer, EventRow, Lease, NewEvent, Once, PagePlan, Text};
+use store::{Acceptance, Accepted, Addressed, Answer, EventRow, Lease, NewEvent, Once, PagePlan, StoreError, Text};
 use uuid::Uuid;
 
 /// The kind of event that administrators write.
@@ -163,8 +164,10 @@ impl Engine {
             crate::watch::planned(&plan.rows);
         }
         let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), once, plan };
-        let accepted = self.inner.store.accept(self.inner.tenant_key(), acceptance).await;
-        let accepted = accepted.map_err(|e| crate::refusal("notification", e))?;
+        let accepted = match self.inner.store.accept(self.inner.tenant_key(), acceptance).await {
+            Ok(accepted) => accepted,
+            Err(error) => return Err(self.not_accepted(error).await),
+        };
         metrics::counter!("carillon_events_accepted_total", "kind" => kind.name).increment(1);
         tracing::debug!(event = %row.id, kind = kind.name, recipients = row.recipients, "an event was accepted");
         self.set_off(row.clone(), accepted, &order, hand.flatten());
@@ -172,6 +175,22 @@ impl Engine {
             Some(view) => Ok(view),
             None => self.view(&row, &counts, true).await,
         }
+    }
+
+    /// What the store says against an event. A device that is over its limit is named by its id: it may be one of many.
+    async fn not_accepted(&self, error: StoreError) -> Refusal {
+        let device = match &error {
+            StoreError::OverLimit { counted: Counted::DeviceSends(device), .. } => Some(*device),
+            _ => None,
+        };
+        let mut refusal = crate::refusal("notification", error);
+        if let Some(key) = device
+            && let Ok(Some(device)) = self.inner.store.device(self.tenant_key(), key).await
+        {
+            refusal.detail = format!("the device {:?}: {}", device.fields.name, refusal.detail);
+            refusal.ids = vec![device.id];
+        }
+        refusal
     }
 
     /// Puts an accepted event on its way.

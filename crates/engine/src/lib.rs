@@ -7,6 +7,7 @@
 mod addressing;
 pub mod admin;
 pub mod alarms;
+pub mod bulk;
 pub mod candidates;
 pub mod cards;
 mod carry;

@@ -66,7 +66,7 @@ pub struct Refusal {
     pub detail: String,
     /// The fields at fault, when there are any.
     pub faults: Vec<Fault>,
-    /// For a name that may mean several objects: their ids.
+    /// For a name that may mean several objects: their ids; for a limit on each device: the device that reached it.
     pub ids: Vec<Uuid>,
 }
 

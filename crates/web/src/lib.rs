@@ -44,6 +44,8 @@ pub struct Extras {
     pub web_push_key: String,
     /// Whether this process answers requests to the API, or only those about its own health.
     pub api: bool,
+    /// What answers in other systems' protocols, beside the API. Its paths are its own; it is bounded and counted like the rest.
+    pub integrations: Vec<Router>,
 }
 
 /// What handlers share.
@@ -62,7 +64,8 @@ pub(crate) struct Made {
 }
 
 /// The whole HTTP surface over an engine.
-pub fn router(engine: Engine, extras: Extras) -> Router {
+pub fn router(engine: Engine, mut extras: Extras) -> Router {
+    let integrations = std::mem::take(&mut extras.integrations);
     let app = App { engine, extras: Arc::new(extras), made: Arc::default() };
     let mut paths: BTreeMap<&'static str, axum::routing::MethodRouter<App>> = BTreeMap::new();
     for route in routes::all().into_iter().filter(|route| app.extras.api || !route.path.starts_with("/api/")) {
@@ -72,6 +75,9 @@ pub fn router(engine: Engine, extras: Extras) -> Router {
     let mut router = Router::new();
     for (path, methods) in paths {
         router = router.route(path, methods);
+    }
+    for integration in integrations {
+        router = router.merge(integration.with_state(()));
     }
     router
         .fallback(unknown_path)

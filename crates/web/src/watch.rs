@@ -22,8 +22,10 @@ const ID_BYTES: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives a request its id and an answer its headers; writes problem documents; counts.
-pub async fn sealed(request: Request, next: Next) -> Response {
+pub async fn sealed(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    // Inside, it is known by the same id: integrations show it in their own way.
+    request.headers_mut().insert(REQUEST_ID, HeaderValue::try_from(&id).expect("ids are visible ASCII"));
     let method = method_word(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();

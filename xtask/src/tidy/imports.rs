@@ -19,8 +19,9 @@ const ROOMS: &[Room] = &[
     Room { name: "channels", may: &["model"], tests_may: &["fakes"] },
     Room { name: "store", may: &["model"], tests_may: &["servers"] },
     Room { name: "engine", may: &["model", "store"], tests_may: &["sources"] },
+    Room { name: "integrations", may: &["model", "engine"], tests_may: &["store", "sources"] },
     Room { name: "web", may: &["model", "engine"], tests_may: &["store", "sources"] },
-    Room { name: "carillon", may: &["model", "sources", "channels", "store", "engine", "web", "fakes"], tests_may: &[] },
+    Room { name: "carillon", may: &["model", "sources", "channels", "store", "engine", "integrations", "web", "fakes"], tests_may: &[] },
     // Stand-ins share no code with what they stand against, so that no mistake is made twice in the same way.
     Room { name: "fakes", may: &[], tests_may: &[] },
     Room { name: "servers", may: &[], tests_may: &[] },

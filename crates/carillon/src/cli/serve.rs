@@ -56,7 +56,7 @@ pub enum Part {
     Deliver,
     /// What happens by itself: forgetting what is too old.
     Timers,
-    /// Speak with other systems; this build has none yet.
+    /// Speak with other systems in their own protocols: Microsoft Graph's calls under /beta.
     Integrations,
 }
 

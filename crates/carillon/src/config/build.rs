@@ -2,7 +2,7 @@
 
 use super::read::{Given, Scalar, Values, place};
 use super::schema::{SECTIONS, section};
-use super::{Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Keys, Log, LogFormat, Server, ServerTls, WebPush, Wns};
+use super::{Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Integrations, Keys, Log, LogFormat, Server, ServerTls, WebPush, Wns};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use store::transfer::Database;
@@ -38,9 +38,10 @@ pub(super) fn config(values: Values) -> Result<Config, Faults> {
     let vapid_file = desk.path("keys", "vapid_file").unwrap_or_else(|| server.data.join("keys").join("vapid.pem"));
     let at_rest_file = desk.path("keys", "at_rest_file").unwrap_or_else(|| server.data.join("keys").join("at-rest.key"));
     let channels = Channels { apns: desk.apns(), fcm: desk.fcm(), wns: desk.wns(), webpush: desk.webpush(), email: desk.email() };
+    let integrations = Integrations { graph: desk.flag("integrations.graph", "enabled", true) };
     let Desk(values) = desk;
     if values.faults.is_empty() {
-        Ok(Config { server, database, keys: Keys { at_rest_file, vapid_file }, log, channels, warnings: values.warnings })
+        Ok(Config { server, database, keys: Keys { at_rest_file, vapid_file }, log, channels, integrations, warnings: values.warnings })
     } else {
         Err(Faults(values.faults))
     }
@@ -95,8 +96,8 @@ impl Desk {
         }
     }
 
-    fn flag(&self, section: &'static str, key: &'static str) -> bool {
-        self.0.given.get(&(section, key)).is_some_and(|given| given.value == Scalar::Flag(true))
+    fn flag(&self, section: &'static str, key: &'static str, default: bool) -> bool {
+        self.0.given.get(&(section, key)).map_or(default, |given| given.value == Scalar::Flag(true))
     }
 
     fn server(&mut self) -> Server {
@@ -240,7 +241,7 @@ impl Desk {
         }
         Some(WebPush {
             subject: self.text(AT, "subject")?,
-            allow_private_endpoints: self.flag(AT, "allow_private_endpoints"),
+            allow_private_endpoints: self.flag(AT, "allow_private_endpoints", false),
             ca_file: self.path(AT, "ca_file"),
         })
     }

@@ -133,6 +133,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key("per_second", Kind::Number { least: 0, most: 1_000_000 }, "0"),
         ],
     },
+    Section { name: "integrations.graph", keys: &[key("enabled", Kind::Flag, "true")] },
 ];
 
 /// Families of sections of which a build has some; those that it lacks are accepted with a warning.

@@ -77,8 +77,8 @@ fn every_wrong_value_has_its_message() {
     let store = "use \"sqlite:PATH\" or \"postgres://user:password@host/database\", or leave the key out for a file in the data folder";
     let apns = "key_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n";
     let table: Vec<(String, String)> = vec![
-        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]".into()),
-        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]".into()),
+        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
+        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
         ("[server]\nlisten = 'here'".into(), "c.toml: [server] listen: \"here\" is not an address and port such as 127.0.0.1:8480".into()),
         ("[server]\nlisten = 8480".into(), "c.toml: [server] listen: takes text such as \"127.0.0.1:8480\", not 8480".into()),
         ("[server]\nlissten = ''".into(), "c.toml: [server] has no key \"lissten\"; did you mean listen? It knows: listen, data, organization, log, public_url".into()),
@@ -132,12 +132,21 @@ fn everything_wrong_is_said_at_once() {
 
 #[test]
 fn sections_that_this_build_lacks_are_warned_about_by_name() {
-    let config = load("[channels.sms]\nkey_file='x'\n[integrations.graph]\n[[integrations.asterisk]]\nhost='a'\n[[integrations.asterisk]]");
+    let config = load("[channels.sms]\nkey_file='x'\n[integrations.ntfy]\n[[integrations.asterisk]]\nhost='a'\n[[integrations.asterisk]]");
     let warnings = config.expect("accepted").warnings;
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(warnings.contains(&"c.toml: [channels.sms] is accepted, but this build has no channels.sms; it does nothing".to_owned()));
     let environment = [("CARILLON__CHANNELS__SMS__SECRET", "x"), ("CARILLON__CHANNELS__SMS__ID", "y")];
     assert_eq!(load_with("", &environment).expect("accepted").warnings.len(), 1);
+}
+
+#[test]
+fn an_integration_is_on_until_it_is_turned_off() {
+    let graph = |text: &str| load(text).expect("a configuration").integrations.graph;
+    assert!(graph("") && graph("[integrations.graph]"));
+    assert!(!graph("[integrations.graph]\nenabled = false"));
+    let off = load_with("", &[("CARILLON__INTEGRATIONS__GRAPH__ENABLED", "false")]);
+    assert!(!off.expect("a configuration").integrations.graph);
 }
 
 #[test]
@@ -184,7 +193,7 @@ fn wrong_variables_are_named_as_they_were_written() {
         (
             "CARILLON__LISTEN",
             "x",
-            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email]",
+            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]",
         ),
     ];
     for (name, value, message) in table {

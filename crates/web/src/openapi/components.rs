@@ -52,7 +52,12 @@ fn shared() -> Vec<(&'static str, Shape)> {
         ("errors", list(named("Fault")).about("Every field at fault."), No),
         ("faultCount", count().about("For imports: all bad cells, of which errors names the first thousand."), No),
         ("limit", named("Limit"), No),
-        ("ids", list(id()).about("For a name that may mean several objects: their ids."), No),
+        (
+            "ids",
+            list(id())
+                .about("For a name that may mean several objects: their ids; for a limit on each device: the device that reached it."),
+            No,
+        ),
     ]);
     let named_view = given(vec![("id", id(), Yes), ("name", text(), Yes), ("externalId", text().or_null(), Yes)]);
     vec![
