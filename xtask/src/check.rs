@@ -2,7 +2,7 @@
 
 use crate::steps::{Ending, Steps, run, shown};
 use crate::workspace::{Workspace, has};
-use crate::{deny, tidy};
+use crate::{deny, fuzz, tidy};
 use anyhow::Result;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -18,9 +18,17 @@ const NEEDED: [(&str, &str, &str); 3] = [
 /// there, and which tests are skipped, aloud, without it.
 const WANTED: [(&str, &str, &[&str], &str); 3] = [
     ("postgresql-15", "/usr/lib/postgresql/15/bin/postgres", &["--version"], "the store in PostgreSQL, and several processes on it"),
-    ("python3-venv", "python3", &["-c", "import venv, ensurepip"], "decryption of Web Push by Python's http_ece, which comes from PyPI"),
+    (
+        "python3-venv",
+        "python3",
+        &["-c", "import venv, ensurepip"],
+        "decryption of Web Push by Python's http_ece, which comes from PyPI; Schemathesis over the API",
+    ),
     ("firefox-esr", "firefox-esr", &["--version"], "the push into a real Firefox"),
 ];
+
+/// How long each fuzz target runs in the check: enough to see that it works, and what broke plainly.
+const FUZZ_SECONDS: u32 = 5;
 
 /// Runs every step and prints the table.
 ///
@@ -34,6 +42,7 @@ pub fn check(workspace: &Workspace) -> Result<bool> {
     steps.run("clippy", || run(workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])));
     steps.run("programs", || run(workspace.cargo(&["build", "--workspace", "--bins"])));
     steps.run("tests", || tests(workspace));
+    steps.run("fuzz", || fuzz::step(workspace, FUZZ_SECONDS, &[]));
     steps.run("cargo deny", || deny::rules(workspace));
     steps.run("advisories", || deny::advisories(workspace));
     steps.run("manual", || manual(workspace));

@@ -48,6 +48,8 @@ pub struct Server {
     pub log: String,
     /// The URL by which people reach the server, when it is not the address that it listens on.
     pub public_url: Option<String>,
+    /// What strangers may take of it.
+    pub limits: web::Limits,
 }
 
 /// `[keys]`.

@@ -158,6 +158,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         let token = engine.create_owner_token("bootstrap").await.map_err(|e| anyhow::anyhow!("{e}"))?;
         private_file(&token_file, format!("{token}\n").as_bytes())?;
     }
+    let limits = crate::descriptors::fitting(config.server.limits.clone());
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}; is something else there? choose another with --listen", config.server.listen))?;
@@ -179,8 +180,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         public_url,
         web_push_key,
         api,
+        limits: limits.clone(),
     };
-    let served = web::serve(listener, web::router(engine.clone(), extras), options.stop.clone(), DRAIN).await;
+    let served = web::serve(listener, web::router(engine.clone(), extras), limits, options.stop.clone(), DRAIN).await;
     if !engine.stop(DRAIN).await {
         tracing::warn!("some deliveries were still under way at the end; they go on at the next start");
     }

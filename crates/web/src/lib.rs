@@ -7,18 +7,30 @@
 
 mod answer;
 mod api;
+mod aside;
 mod ask;
 mod docs;
 mod lean;
+mod limits;
 mod openapi;
+mod pace;
+mod places;
 pub mod problem;
 mod report;
+mod rewound;
 mod routes;
 mod serve;
 mod service;
 mod stream;
 mod watch;
 
+/// What strangers write before there is a request, for tests that read arbitrary bytes.
+#[doc(hidden)]
+pub mod strangers {
+    pub use crate::lean::{Head, known as head};
+}
+
+pub use limits::{Limits, Network};
 pub use serve::serve;
 
 use axum::Router;
@@ -42,6 +54,8 @@ pub struct Extras {
     pub web_push_key: String,
     /// Whether this process answers requests to the API, or only those about its own health.
     pub api: bool,
+    /// What strangers may take of it.
+    pub limits: Limits,
 }
 
 /// What handlers share.
@@ -50,6 +64,7 @@ pub(crate) struct App {
     pub engine: Engine,
     pub extras: Arc<Extras>,
     pub made: Arc<Made>,
+    pub pace: Arc<pace::Pace>,
 }
 
 /// Documents that are made when they are first asked for: most starts never show them.
@@ -61,7 +76,8 @@ pub(crate) struct Made {
 
 /// The whole HTTP surface over an engine.
 pub fn router(engine: Engine, extras: Extras) -> Router {
-    let app = App { engine, extras: Arc::new(extras), made: Arc::default() };
+    let pace = Arc::new(pace::Pace::new(extras.limits.clone()));
+    let app = App { engine, extras: Arc::new(extras), made: Arc::default(), pace };
     let mut paths: BTreeMap<&'static str, axum::routing::MethodRouter<App>> = BTreeMap::new();
     for route in routes::all().into_iter().filter(|route| app.extras.api || !route.path.starts_with("/api/")) {
         let before = paths.remove(route.path).unwrap_or_default();
@@ -77,6 +93,7 @@ pub fn router(engine: Engine, extras: Extras) -> Router {
         // Bodies are bounded where they are read; imports by their own bound.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(watch::bounded))
+        .layer(middleware::from_fn_with_state(app.clone(), pace::paced))
         .layer(middleware::from_fn(watch::sealed))
         .with_state(app)
 }

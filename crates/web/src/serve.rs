@@ -1,25 +1,39 @@
 //! The server's connections: accepted one by one, each bounded, each told when it is time to go. Those that begin with a
 //! request for an inbox stream are held by `lean`, all others by hyper.
 
-use crate::lean::{self, First, HEAD_BYTES, Held, Rewound};
+use crate::aside;
+use crate::lean::{self, First, Held};
+use crate::limits::Limits;
+use crate::pace::Peer;
+use crate::places::{NoPlace, Place, Places, Turn};
+use crate::problem::Problem;
+use crate::rewound::Rewound;
+use axum::body::Body;
 use axum::{Extension, Router};
+use bytes::Bytes;
+use http::{Request, Response, header};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
+use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections at once. Open inbox streams are connections, so it is high; the operating system's limit on descriptors
-/// is usually reached first, and then new ones wait.
-const CONNECTIONS: usize = 60_000;
-/// Longest that a client may take to send the head of a request, and longest that an idle connection is kept.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// Largest head of a later request on a connection, and what hyper reads at once.
+const LATER_HEAD_BYTES: usize = 64 * 1024;
+/// Connections that are told at once that there is no place for them; more are closed without a word.
+const TURNED_AWAY: usize = 64;
 /// A client that acknowledges nothing for so long is gone: a stream's heartbeats notice it.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// How long accepting rests when there are no descriptors left.
@@ -34,29 +48,46 @@ pub(crate) struct Stopping(pub CancellationToken);
 ///
 /// # Errors
 /// Only what the listener says about itself; faults of single connections end those.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken, drain: Duration) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken, drain: Duration) -> io::Result<()> {
     listener.local_addr()?;
     let router = router.layer(Extension(Stopping(stop.clone())));
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let (places, turned_away) = (Places::new(limits.clone()), Arc::new(Semaphore::new(TURNED_AWAY)));
     loop {
-        let place = tokio::select! {
-            () = stop.cancelled() => break,
-            place = room.clone().acquire_owned() => place.map_err(io::Error::other)?,
-        };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((socket, _)) => {
-                let way = Way { router: router.clone(), stop: stop.clone(), cut: cut.clone() };
-                connections.spawn(connection(socket, way, place));
-            }
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Too many descriptors, or a client that was gone before it was accepted: both pass.
                 tracing::debug!(%error, "a connection was not accepted");
                 tokio::time::sleep(NO_ROOM_REST).await;
+                continue;
+            }
+        };
+        match places.enter(peer.ip()) {
+            Ok(place) => {
+                let way = Way {
+                    router: router.clone(),
+                    stop: stop.clone(),
+                    cut: cut.clone(),
+                    head: limits.head,
+                    peer: Peer(peer.ip()),
+                    turn: place.turn(),
+                };
+                connections.spawn(connection(socket, way, place));
+            }
+            Err(why) => {
+                let problem = no_place(why, &limits);
+                if let Ok(permit) = turned_away.clone().try_acquire_owned() {
+                    let cut = cut.clone();
+                    connections.spawn(async move {
+                        turn_away(socket, problem, cut).await;
+                        drop(permit);
+                    });
+                }
             }
         }
     }
@@ -70,16 +101,35 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     Ok(())
 }
 
+fn no_place(why: NoPlace, limits: &Limits) -> Problem {
+    let (word, problem) = match why {
+        NoPlace::Address => ("address", aside::full_for_address(limits.connections_per_address)),
+        NoPlace::Anywhere => ("full", aside::full()),
+    };
+    metrics::counter!("carillon_connections_refused_total", "why" => word).increment(1);
+    problem
+}
+
+async fn turn_away(mut socket: TcpStream, problem: Problem, cut: CancellationToken) {
+    tokio::select! {
+        () = cut.cancelled() => {}
+        () = aside::refuse(&mut socket, problem) => {}
+    }
+}
+
 /// What a connection leads to, and what ends it.
 struct Way {
     router: Router,
     stop: CancellationToken,
     cut: CancellationToken,
+    head: Duration,
+    peer: Peer,
+    turn: Turn,
 }
 
 /// A connection from its first byte to its last. What a stream leaves behind it when it is open is small: all that comes
 /// before is boxed and dropped by then, and nothing is held twice (arguments of an `async fn` are).
-fn connection(socket: TcpStream, way: Way, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send {
+fn connection(socket: TcpStream, way: Way, place: Place) -> impl Future<Output = ()> + Send {
     if let Err(error) = prepare(&socket) {
         tracing::debug!(%error, "a connection's options were not set");
     }
@@ -98,41 +148,116 @@ fn connection(socket: TcpStream, way: Way, place: OwnedSemaphorePermit) -> impl 
 async fn begin(mut socket: TcpStream, way: Way) -> Option<Held> {
     let first = tokio::select! {
         () = way.cut.cancelled() => return None,
-        first = lean::first(&mut socket, HEAD_PATIENCE, &way.stop) => first,
+        () = way.turn.over() => return None,
+        first = lean::first(&mut socket, way.head, &way.stop) => first,
     };
-    let mut server = http1::Builder::new();
-    let front = match first {
-        First::Nothing => return None,
+    match first {
+        First::Nothing => None,
         First::Stream(request) => {
-            return tokio::select! {
-                () = way.cut.cancelled() => None,
-                held = lean::answer(socket, *request, way.router) => held,
-            };
-        }
-        First::Other(front) => front,
-        First::TooLarge(front) => {
-            // It says so in its own way, as for any other path.
-            server.max_buf_size(HEAD_BYTES);
-            front
-        }
-    };
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
-    let served = server.serve_connection(TokioIo::new(Rewound::new(front, socket)), TowerToHyperService::new(way.router));
-    let mut served = std::pin::pin!(served);
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = way.stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
+            way.turn.is_busy();
             tokio::select! {
-                ended = served => ended,
-                () = way.cut.cancelled() => return None,
+                () = way.cut.cancelled() => None,
+                held = lean::answer(socket, *request, way.router, way.peer) => held,
+            }
+        }
+        First::Other(front) => {
+            usual(front, socket, way).await;
+            None
+        }
+        First::Refused(problem) => {
+            metrics::counter!("carillon_connections_refused_total", "why" => "head").increment(1);
+            turn_away(socket, *problem, way.cut).await;
+            None
+        }
+    }
+}
+
+/// Serves a connection by hyper.
+async fn usual(front: Bytes, socket: TcpStream, way: Way) {
+    let mut socket = Rewound::new(front, socket);
+    let noted = Noted { router: TowerToHyperService::new(way.router), turn: way.turn.clone(), peer: way.peer, unread: Arc::default() };
+    let unread = noted.unread.clone();
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(way.head).max_buf_size(LATER_HEAD_BYTES);
+    let ended = {
+        let mut served = std::pin::pin!(server.serve_connection(TokioIo::new(&mut socket), noted));
+        tokio::select! {
+            ended = served.as_mut() => ended,
+            () = way.turn.over() => return,
+            () = way.cut.cancelled() => return,
+            () = way.stop.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = served => ended,
+                    () = way.cut.cancelled() => return,
+                }
             }
         }
     };
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection ended early");
     }
-    None
+    if unread.load(Ordering::Relaxed) {
+        tokio::select! {
+            () = way.cut.cancelled() => {}
+            () = aside::linger(&mut socket) => {}
+        }
+    }
+}
+
+/// The router, for the requests of one connection: notes when there is one, and whether its body may have been left unread.
+struct Noted {
+    router: TowerToHyperService<Router>,
+    turn: Turn,
+    peer: Peer,
+    unread: Arc<AtomicBool>,
+}
+
+impl Service<Request<Incoming>> for Noted {
+    type Response = Response<Answering>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answering>, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.turn.is_busy();
+        let has_body = request.headers().contains_key(header::CONTENT_LENGTH) || request.headers().contains_key(header::TRANSFER_ENCODING);
+        request.extensions_mut().insert(self.peer);
+        let (asked, turn, unread) = (self.router.call(request), self.turn.clone(), self.unread.clone());
+        Box::pin(async move {
+            let response = asked.await?;
+            unread.store(has_body && !response.status().is_success(), Ordering::Relaxed);
+            Ok(response.map(|body| Answering { body, turn }))
+        })
+    }
+}
+
+/// The body of an answer; when it is written, the connection waits for its client again.
+struct Answering {
+    body: Body,
+    turn: Turn,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.turn.waits();
+    }
+}
+
+impl hyper::body::Body for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Small answers go at once (Nagle's algorithm off: a factor of ten on loopback), and a dead client is noticed.
@@ -154,8 +279,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (socket, _) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("room");
-        let way = Way { router: Router::new(), stop: CancellationToken::new(), cut: CancellationToken::new() };
+        let peer = address.ip();
+        let place = Places::new(Limits::default()).enter(peer).expect("room");
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let way = Way { router: Router::new(), stop, cut, head: Duration::from_secs(1), peer: Peer(peer), turn: place.turn() };
         let size = std::mem::size_of_val(&connection(socket.expect("connected"), way, place));
         assert!(size < 1_024, "{size} bytes for each open stream");
     }

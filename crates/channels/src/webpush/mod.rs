@@ -291,17 +291,29 @@ impl Inner {
 
     fn outcome(&self, origin: &Origin, answer: Result<http2::Answer, Cause>, now: Timestamp) -> Outcome {
         let outcome = match answer {
-            Ok(answer) => outcomes::outcome(&outcomes::Said {
-                status: answer.status.as_u16(),
-                body: &answer.body,
-                retry_after: spoken::retry_after(&answer.headers, now),
-                key_proven: origin.is_proven(),
-            }),
+            Ok(answer) => said(&answer, origin.is_proven(), now),
             // One service that cannot be reached says nothing about the others; that is for `note` to judge.
             Err(cause) => Outcome::TryLater { after: None, cause },
         };
         self.origins.note(origin, outcome, now)
     }
+}
+
+/// What an answer of a push service means.
+pub(crate) fn said(answer: &http2::Answer, key_proven: bool, now: Timestamp) -> Outcome {
+    outcomes::outcome(&outcomes::Said {
+        status: answer.status.as_u16(),
+        body: &answer.body,
+        retry_after: spoken::retry_after(&answer.headers, now),
+        key_proven,
+    })
+}
+
+/// Reads a subscription as a browser gave it and, when it can be used, seals something for it.
+pub(crate) fn subscription(endpoint: &str, p256dh: &str, auth: &str) -> bool {
+    let keys = seal::Keys::parse(p256dh, auth);
+    let sealed = keys.is_ok_and(|keys| seal::seal(b"{}", &keys).is_ok());
+    origins::Endpoint::parse(endpoint).is_some() && sealed
 }
 
 /// The request's headers (RFC 8030 §5, RFC 8188, RFC 8292).

@@ -170,6 +170,7 @@ impl World {
             public_url: String::new(),
             web_push_key: WEB_PUSH_KEY.into(),
             api: true,
+            limits: web::Limits::default(),
         };
         let router = web::router(engine.clone(), extras);
         let described = schema::of(&router).await;
