@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod descriptors;
 mod exit;
+mod key_files;
 mod wire;
 
 use clap::Parser;

@@ -252,8 +252,13 @@ fn later(after: Option<Duration>, cause: Cause) -> Outcome {
     Outcome::TryLater { after, cause }
 }
 
+/// What is wrong with an answer of a token endpoint, if it brings no token.
+pub(crate) fn said(answer: &Answer, now: Timestamp) -> Option<Outcome> {
+    held(answer, now).err()
+}
+
 /// What an answer of a token endpoint means: 4xx is about our credentials, except "too many" and "too slow".
-pub(crate) fn held(answer: &Answer, now: Timestamp) -> Result<Held, Outcome> {
+fn held(answer: &Answer, now: Timestamp) -> Result<Held, Outcome> {
     let status = answer.status.as_u16();
     let said: Said = serde_json::from_slice(&answer.body).unwrap_or_default();
     if status == 200 {

@@ -29,7 +29,7 @@ pub fn provider(status: u16, headers: &str, body: &[u8], now: Timestamp) -> Vec<
         outcomes.push(wns::said(&answer, || flag, now));
         outcomes.push(webpush::said(&answer, flag, now));
     }
-    outcomes.extend(bearer::held(&answer, now).err());
+    outcomes.extend(bearer::said(&answer, now));
     outcomes
 }
 
