@@ -44,7 +44,7 @@ fn run((name, body): &Target) {
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let end = runner.run(&(any::<prop::sample::Index>(), edits()), |(seed, edits)| {
-        body(&changed(seed.get(&seeds), &edits));
+        body(&changed(&seeds[seed.index(seeds.len())], &edits));
         Ok(())
     });
     end.unwrap_or_else(|found| panic!("{name}: {found}"));

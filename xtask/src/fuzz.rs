@@ -88,7 +88,7 @@ fn build(workspace: &Workspace, folder: &PathBuf) -> Result<(), Ending> {
         cargo.args(["--manifest-path", "fuzz/Cargo.toml"]).env("CARGO_TARGET_DIR", folder);
         cargo
     };
-    let fetched = cargo(&["fetch", "--locked"]).stderr(Stdio::piped()).output();
+    let fetched = cargo(&["fetch", "--locked", "--target", TRIPLE]).stderr(Stdio::piped()).output();
     let fetched = fetched.map_err(|e| Ending::Failed(format!("cannot run cargo: {e}")))?;
     if !fetched.status.success() {
         let said = String::from_utf8_lossy(&fetched.stderr);

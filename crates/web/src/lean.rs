@@ -136,7 +136,7 @@ pub fn known(read: &[u8]) -> Head {
 
 /// Whether there is an empty line, which ends a head (RFC 9112 §2.1).
 fn is_whole(read: &[u8]) -> bool {
-    read.windows(4).any(|four| four == b"\r\n\r\n") || read.windows(2).any(|two| two == b"\n\n")
+    read.windows(3).any(|three| three == b"\n\r\n") || read.windows(2).any(|two| two == b"\n\n")
 }
 
 /// The request, unless it is one with a body or with a wish that only hyper fulfils.
@@ -319,7 +319,9 @@ mod tests {
     fn what_only_resembles_it_goes_the_usual_way() {
         assert!(is_other("POST /api/v1/device/inbox/stream HTTP/1.1\r\n\r\n"));
         assert!(is_other("GET /api/v1/device/inbox/streams HTTP/1.1\r\n\r\n"));
-        assert!(is_other("GET /api/v1/x HTTP/1.1\n\n"));
+        for end in ["\r\n\r\n", "\n\n", "\n\r\n", "\r\n\n"] {
+            assert!(is_other(&format!("GET /api/v1/x HTTP/1.1{end}")), "{end:?} ends a head");
+        }
         assert!(is_other("\u{16}\u{3}"), "TLS");
         assert!(is_other(&format!("{WHOLE}G")), "bytes behind the head");
         for field in ["Content-Length: 1", "Transfer-Encoding: chunked", "Expect: 100-continue", "Upgrade: websocket", "no colon"] {

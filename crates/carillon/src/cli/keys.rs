@@ -2,7 +2,7 @@
 //! server reads them when it starts.
 
 use super::output::Out;
-use super::trouble::Result;
+use super::trouble::{Result, Trouble};
 use crate::config::{self, Config, Overrides};
 use crate::exit::Exit;
 use crate::key_files;
@@ -53,15 +53,16 @@ enum Key {
 pub fn command(args: Keys, out: &Out) -> Result<Exit> {
     let Action::Rotate { key, data, config } = args.action;
     let config = Config::load(config.as_deref(), config::environment(), &Overrides { data, listen: None })?;
+    let failed = |e: anyhow::Error| Trouble::local(format!("{e:#}"));
     let (file, keys, public) = match key {
         Key::AtRest => {
             let file = config.keys.at_rest_file;
-            let keys = key_files::rotate_at_rest(&file)?;
+            let keys = key_files::rotate_at_rest(&file).map_err(failed)?;
             (file, keys, None)
         }
         Key::Vapid => {
             let file = config.keys.vapid_file;
-            let (keys, public) = key_files::rotate_vapid(&file)?;
+            let (keys, public) = key_files::rotate_vapid(&file).map_err(failed)?;
             (file, keys, Some(public))
         }
     };
