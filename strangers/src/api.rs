@@ -118,11 +118,12 @@ impl World {
     /// Status and body of an answer, which must be in order whatever was asked.
     fn send(&self, request: Request<Body>) -> (u16, Vec<u8>) {
         let what = format!("{} {}", request.method(), request.uri());
-        let answer = self.runtime.block_on(tokio::time::timeout(PATIENCE, async {
+        let asking = async {
             let response = self.router.clone().oneshot(request).await.expect("the router always answers");
             let (parts, body) = response.into_parts();
             (parts, body.collect().await.expect("a body").to_bytes())
-        }));
+        };
+        let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await });
         let (parts, body) = answer.unwrap_or_else(|_| panic!("{what} takes longer than {PATIENCE:?}"));
         let status = parts.status.as_u16();
         let said = String::from_utf8_lossy(&body);

@@ -192,7 +192,7 @@ async fn a_client_that_still_writes_when_it_is_refused_gets_its_answer() {
     let cases = [
         ("directory/import", "text/csv", "car_wrong".to_owned(), 32 << 20, "401"),
         ("users", "application/json", server.token(), 32 << 20, "413"),
-        ("users", "text/plain", server.token(), 8 << 20, "415"),
+        ("device/enrol", "text/plain", server.token(), 8 << 20, "415"),
         ("nothing/here", "application/json", server.token(), 8 << 20, "404"),
     ];
     for (path, media, token, bytes, status) in cases {
@@ -237,17 +237,18 @@ async fn a_body_that_does_not_come_and_a_head_that_is_too_large_are_refused_with
 async fn json_is_read_to_a_depth_of_a_hundred_and_twenty_seven_and_to_a_mebibyte() {
     let server = Server::start("").await;
     let api = Api::new(&server.url(), &server.token());
-    let post = async |body: String| {
-        let request = api.request(Method::POST, "users").header("content-type", "application/json").body(body);
-        Reply::of("POST users".into(), request).await.expect("the server answers")
+    let ask = async |method: Method, path: &str, body: String| {
+        let request = api.request(method, path).header("content-type", "application/json").body(body);
+        Reply::of(path.to_owned(), request).await.expect("the server answers")
     };
-    let nested = |depth: usize| format!("{{\"upn\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
-    for depth in [100, 200, 500_000] {
-        let reply = post(nested(depth)).await;
-        assert_eq!(reply.status, 400, "{depth}: {}", reply.body);
+    // A value of any type, so that nothing but the depth is wrong with it.
+    let nested = |depth: usize| format!("{{\"value\":{}1{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    let set = async |depth| ask(Method::PUT, "settings/custom.email", nested(depth)).await;
+    assert_eq!(set(127).await.problem(422), "invalid_field");
+    for depth in [128, 500, 500_000] {
+        assert_eq!(set(depth).await.problem(400), "malformed_json");
     }
-    assert_eq!(post(nested(200)).await.problem(400), "malformed_json");
-    let large = post(format!("{{\"upn\":\"{}\"}}", "x".repeat(1 << 20))).await;
+    let large = ask(Method::POST, "users", format!("{{\"upn\":\"{}\"}}", "x".repeat(1 << 20))).await;
     assert_eq!(large.problem(413), "too_large");
 }
 
