@@ -5,7 +5,7 @@
 use crate::steps::{Ending, run};
 use crate::workspace::{Workspace, has};
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Coverage for libFuzzer: counters for each edge, their places, and the values that are compared.
@@ -82,7 +82,7 @@ pub fn step(workspace: &Workspace, seconds: u32, names: &[String]) -> Ending {
 }
 
 /// Builds every target. What cannot be fetched is no fault of the tree.
-fn build(workspace: &Workspace, folder: &PathBuf) -> Result<(), Ending> {
+fn build(workspace: &Workspace, folder: &Path) -> Result<(), Ending> {
     let cargo = |arguments: &[&str]| {
         let mut cargo = workspace.cargo(arguments);
         cargo.args(["--manifest-path", "fuzz/Cargo.toml"]).env("CARGO_TARGET_DIR", folder);
@@ -114,7 +114,7 @@ fn targets(workspace: &Workspace) -> Vec<String> {
 }
 
 /// One run: what it finds interesting is kept below the target folder and goes on from there the next time.
-fn program(workspace: &Workspace, folder: &PathBuf, name: &str, seconds: u32) -> Command {
+fn program(workspace: &Workspace, folder: &Path, name: &str, seconds: u32) -> Command {
     let (kept, found) = (folder.join("corpus").join(name), folder.join("found"));
     for folder in [&kept, &found] {
         // Where this cannot be made libFuzzer says so.
