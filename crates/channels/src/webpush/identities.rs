@@ -25,7 +25,7 @@ pub(super) struct Identities {
 /// Which key a subscription is asked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chosen {
-    subscription: u64,
+    pub(super) subscription: u64,
     /// The place of the key; 0 is in force.
     pub(super) key: usize,
 }

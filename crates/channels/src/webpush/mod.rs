@@ -365,7 +365,14 @@ mod tests {
         let browser = fakes::push_service::Browser::generate();
         let keys = Keys::parse(&browser.p256dh(), &browser.auth()).expect("keys");
         let origin = inner.origins.find(&"push.example.net".parse().expect("a host")).expect("an origin");
-        let asked = Asked { origin, request: Request::new(()), keys, plain: Bytes::new(), now: Timestamp(0) };
+        let asked = Asked {
+            origin,
+            request: Request::new(()),
+            keys,
+            plain: Bytes::new(),
+            now: Timestamp(0),
+            chosen: Chosen { subscription: 0, key: 0 },
+        };
         let handed = inner.recalls.handed();
         let bytes = std::mem::size_of_val(&inner.send_later(Lane::Bulk, asked, None, handed));
         assert!(bytes <= 2048, "{bytes} bytes");
