@@ -26,6 +26,10 @@ samples:
     UPDATE_SAMPLES=1 cargo test -p sources
     git diff --stat -- crates/sources
 
+# The fuzz targets; such as `just fuzz --seconds 600 ask`.
+fuzz *ARGUMENTS:
+    cargo xtask fuzz {{ARGUMENTS}}
+
 # The manual, with mdBook.
 manual:
     mdbook serve docs

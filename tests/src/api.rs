@@ -37,7 +37,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) async fn of(asked: String, request: RequestBuilder) -> Result<Reply, reqwest::Error> {
+    /// What is answered to a request; `asked` names it in messages.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn of(asked: String, request: RequestBuilder) -> Result<Reply, reqwest::Error> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;

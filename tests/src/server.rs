@@ -4,7 +4,7 @@ use crate::folder::{Folder, free_port};
 use crate::program::{Said, carillon, command};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a start may take on a busy machine before the story gives up.
@@ -22,6 +22,7 @@ pub struct Server {
     child: Option<Child>,
     variables: Vec<(String, String)>,
     only: Option<String>,
+    descriptors: Option<u32>,
 }
 
 impl Server {
@@ -37,7 +38,8 @@ impl Server {
 
     /// Everything but the start.
     pub fn prepare(sections: &str) -> Server {
-        let server = Server { folder: Folder::fresh(), port: free_port(), child: None, variables: Vec::new(), only: None };
+        let server =
+            Server { folder: Folder::fresh(), port: free_port(), child: None, variables: Vec::new(), only: None, descriptors: None };
         server.configure(sections);
         server
     }
@@ -55,6 +57,11 @@ impl Server {
     /// Lets it do only these parts of the work from the next start on.
     pub fn only(&mut self, parts: &str) {
         self.only = Some(parts.to_owned());
+    }
+
+    /// Lets it have no more descriptors than this from the next start on.
+    pub fn descriptors(&mut self, most: u32) {
+        self.descriptors = Some(most);
     }
 
     /// Starts the process, again or for the first time; answers how long it took to become ready.
@@ -87,7 +94,10 @@ impl Server {
     /// When it runs already or cannot be started.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
-        let mut command = command();
+        let mut command = match self.descriptors {
+            None => command(),
+            Some(most) => bounded(&command(), most),
+        };
         command.arg("serve").arg("--data").arg(self.data()).args(["--listen", &format!("127.0.0.1:{}", self.port)]);
         command.arg("--config").arg(self.folder.path().join("carillon.toml"));
         if let Some(only) = &self.only {
@@ -210,6 +220,19 @@ impl Server {
         collect(self.folder.path(), &mut found);
         found
     }
+}
+
+/// A command that may have only so many descriptors.
+fn bounded(command: &Command, most: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(command.get_program());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
 }
 
 fn collect(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {

@@ -2,7 +2,7 @@
 
 use crate::steps::{Ending, Steps, run, shown};
 use crate::workspace::{Workspace, has};
-use crate::{deny, packaging, tidy};
+use crate::{deny, fuzz, packaging, tidy};
 use anyhow::Result;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -22,11 +22,14 @@ const WANTED: [(&str, &str, &[&str], &str); 4] = [
         "python3-venv",
         "python3",
         &["-c", "import venv, ensurepip"],
-        "decryption of Web Push by Python's http_ece, and Microsoft's Graph client, which come from PyPI",
+        "decryption of Web Push by Python's http_ece, Microsoft's Graph client, and Schemathesis over the API, which come from PyPI",
     ),
     ("npm", "npm", &["--version"], "Microsoft's Graph client in JavaScript, which comes from npm"),
     ("firefox-esr", "firefox-esr", &["--version"], "the push into a real Firefox"),
 ];
+
+/// How long each fuzz target runs in the check: enough to see that it works, and what broke plainly.
+const FUZZ_SECONDS: u32 = 5;
 
 /// Runs every step and prints the table.
 ///
@@ -42,6 +45,7 @@ pub fn check(workspace: &Workspace) -> Result<bool> {
     steps.run("tests", || tests(workspace));
     steps.run("alert rules", || packaging::alerts(workspace));
     steps.run("systemd unit", || packaging::unit(workspace));
+    steps.run("fuzz", || fuzz::step(workspace, FUZZ_SECONDS, &[]));
     steps.run("cargo deny", || deny::rules(workspace));
     steps.run("advisories", || deny::advisories(workspace));
     steps.run("manual", || manual(workspace));

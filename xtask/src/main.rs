@@ -1,12 +1,13 @@
 //! What developers and the build run.
 //!
 //! `cargo xtask check` is the whole judgement on a tree: formatting, tidiness, lints, every test, dependencies, the
-//! manual. `cargo xtask bench` measures. `cargo xtask tidy` is the quick part of the check that reads and compiles
+//! manual. `cargo xtask bench` measures. `cargo xtask fuzz` lets libFuzzer write what strangers might. `cargo xtask tidy` is the quick part of the check that reads and compiles
 //! nothing. Each task prints what it does; nothing is skipped silently.
 
 mod bench;
 mod check;
 mod deny;
+mod fuzz;
 mod packaging;
 mod steps;
 mod tidy;
@@ -21,6 +22,8 @@ Usage: cargo xtask <TASK>
 Tasks:
   check           rustfmt, tidy, clippy, all tests, cargo deny, the manual; installs what it needs where it may
   bench [ROW…]    the benchmark program in release mode; without rows, all of them
+  fuzz [--seconds N] [TARGET…]
+                  the fuzz targets, built with libFuzzer on stable Rust; 60 s each unless said
   tidy            the rules of the tree: who imports whom, lengths, names, words
 
 Exit code: 0 when everything passed, 1 when something failed, 2 for wrong use.
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let passed = match (task, rest) {
         ("check", []) => Workspace::find().and_then(|w| check::check(&w)),
         ("bench", rows) => Workspace::find().and_then(|w| bench::bench(&w, rows)),
+        ("fuzz", arguments) => Workspace::find().and_then(|w| fuzz::fuzz(&w, arguments)),
         ("tidy", []) => Workspace::find().and_then(|w| tidy::tidy(&w)),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");

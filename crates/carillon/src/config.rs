@@ -53,6 +53,8 @@ pub struct Server {
     pub tls: Option<ServerTls>,
     /// The URL by which people reach the server, when it is not the address that it listens on.
     pub public_url: Option<String>,
+    /// What strangers may take of it.
+    pub limits: web::Limits,
 }
 
 /// `[server.tls]`.

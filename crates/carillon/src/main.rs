@@ -4,7 +4,9 @@
 mod cli;
 mod config;
 mod demo;
+mod descriptors;
 mod exit;
+mod key_files;
 mod log;
 mod measure;
 mod memory;

@@ -58,6 +58,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     ("carillon_channel_state", Gauge, "1 for the state that the channel is in"),
     ("carillon_channel_strikes", Gauge, "How often in a row the channel did not work"),
     ("carillon_claims_lost_total", Counter, "Claims that went to another process before they were settled"),
+    ("carillon_connections_refused_total", Counter, "Connections that were closed to make room, or found no place"),
     ("carillon_deliveries_open", Gauge, "Deliveries that are not final, by why they wait"),
     ("carillon_deliveries_planned_total", Counter, "Deliveries by what the plan decided"),
     ("carillon_deliveries_settled_total", Counter, "Deliveries that became final after the plan"),

@@ -3,9 +3,9 @@
 
 use crate::cli::Part;
 use crate::config::{Apns, Config, Email, EmailTls, Fcm, ServerTls, WebPush, Wns};
+use crate::key_files::{self, folder, private_file, read};
 use crate::{measure, signals, tls};
 use anyhow::{Context, bail};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use channels::{
     ApnsChannel, ApnsSettings, EmailChannel, EmailSettings, FcmChannel, FcmSettings, WebPushChannel, WebPushSettings, WnsChannel,
     WnsSettings, vapid_public_key,
@@ -13,8 +13,6 @@ use channels::{
 use engine::keys::Keys;
 use engine::{Engine, Parts};
 use model::{Channel, Clock, Timestamp};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -127,9 +125,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let _lock = shared.then(|| store::folder::lock(&data)).transpose().map_err(|e| anyhow::anyhow!("{e}"))?;
     let store = Opened::open(&config, clock.clone()).await.map_err(|e| anyhow::anyhow!("{e}"))?;
     store.must_have_its_key(&config.keys.at_rest_file).await?;
-    let (at_rest, at_rest_made) = at_rest_key(&config.keys.at_rest_file)?;
+    let (at_rest, at_rest_made) = key_files::at_rest_keys(&config.keys.at_rest_file)?;
     let vapid_file = config.keys.vapid_file.clone();
-    let vapid_made = vapid_key(&vapid_file)?;
+    let vapid_made = key_files::vapid_key(&vapid_file)?;
     let vapid = read(&vapid_file, "keys.vapid_file")?;
     let web_push_key = vapid_public_key(&vapid).map_err(|e| anyhow::anyhow!("{}: {e}", vapid_file.display()))?;
     let (node, predecessor) = name_of_this_process(&data)?;
@@ -140,7 +138,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         channels: channels(&config, vapid)?,
         sources: sources::all(),
         clock,
-        keys: Keys::new(vec![at_rest]),
+        keys: Keys::new(at_rest),
         organization: config.server.organization.clone(),
         scratch: data.join("scratch"),
         duties: duties(&options.only),
@@ -160,6 +158,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         let token = engine.create_owner_token("bootstrap").await.map_err(|e| anyhow::anyhow!("{e}"))?;
         private_file(&token_file, format!("{token}\n").as_bytes())?;
     }
+    let limits = crate::descriptors::fitting(config.server.limits.clone());
     let (listener, url) = listen(&config, secured.as_ref()).await?;
     if options.announce {
         let vapid = vapid_made.then(|| web_push_key.clone());
@@ -183,8 +182,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         web_push_key,
         api,
         integrations,
+        limits: limits.clone(),
     };
-    let served = answer(listener, secured, web::router(engine.clone(), extras), &engine, &options.stop).await;
+    let served = answer(listener, secured, limits, web::router(engine.clone(), extras), &engine, &options.stop).await;
     if !engine.stop(DRAIN).await {
         tracing::warn!("some deliveries were still under way at the end; they go on at the next start");
     }
@@ -228,6 +228,7 @@ async fn listen(config: &Config, secured: Option<&Secured>) -> anyhow::Result<(T
 async fn answer(
     listener: TcpListener,
     secured: Option<Secured>,
+    limits: web::Limits,
     router: web::Router,
     engine: &Engine,
     stop: &CancellationToken,
@@ -238,11 +239,11 @@ async fn answer(
         Some(Secured { files, pair, tls }) => {
             tls::expires(&pair);
             tokio::spawn(tls::keep(tls.clone(), files, engine.clone(), reload, stop.clone()));
-            web::serve_tls(listener, tls, router, stop.clone(), DRAIN).await
+            web::serve_tls(listener, tls, router, limits, stop.clone(), DRAIN).await
         }
         None => {
             tokio::spawn(signals::nothing_to_reload(reload));
-            web::serve(listener, router, stop.clone(), DRAIN).await
+            web::serve(listener, router, limits, stop.clone(), DRAIN).await
         }
     };
     watched.abort();
@@ -393,64 +394,6 @@ fn email_channel(config: &Email) -> anyhow::Result<EmailChannel> {
     EmailChannel::new(settings).map_err(|e| anyhow::anyhow!("{e}"))
 }
 
-fn read(path: &Path, setting: &str) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("{setting}: cannot read {}", path.display()))
-}
-
 fn optional(path: Option<&Path>, setting: &str) -> anyhow::Result<Option<String>> {
     path.map(|path| read(path, setting)).transpose()
-}
-
-fn folder(path: &Path) -> anyhow::Result<()> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("cannot make the folder {}; choose another with --data", path.display()))
-}
-
-/// Writes a file that only this user can read, whole or not at all.
-fn private_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let draft = path.with_extension("new");
-    let cannot = || format!("cannot write {}", path.display());
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).with_context(cannot)?;
-    file.write_all(content).with_context(cannot)?;
-    file.sync_all().with_context(cannot)?;
-    std::fs::rename(&draft, path).with_context(cannot)
-}
-
-/// The at-rest key: 32 bytes in hexadecimal, made on the first start. Also whether it was made now.
-fn at_rest_key(path: &Path) -> anyhow::Result<([u8; 32], bool)> {
-    if !path.exists() {
-        folder(path.parent().unwrap_or(Path::new(".")))?;
-        let mut key = [0u8; 32];
-        aws_lc_rs::rand::fill(&mut key).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-        let text: String = key.iter().map(|b| format!("{b:02x}")).collect();
-        private_file(path, format!("{text}\n").as_bytes())?;
-        return Ok((key, true));
-    }
-    let text = read(path, "keys.at_rest_file")?;
-    let text = text.trim();
-    let byte = |i: usize| text.get(2 * i..2 * i + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-    let mut key = [0u8; 32];
-    for (i, slot) in key.iter_mut().enumerate() {
-        match byte(i) {
-            Some(b) if text.len() == 64 => *slot = b,
-            _ => bail!("keys.at_rest_file: {} does not hold 64 hexadecimal digits; restore it from its backup", path.display()),
-        }
-    }
-    Ok((key, false))
-}
-
-/// The VAPID key pair (RFC 8292): subscriptions are bound to it, so it is made even before browsers are pushed to. Answers
-/// whether it was made now.
-fn vapid_key(path: &Path) -> anyhow::Result<bool> {
-    if path.exists() {
-        return Ok(false);
-    }
-    folder(path.parent().unwrap_or(Path::new(".")))?;
-    let random = aws_lc_rs::rand::SystemRandom::new();
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
-        .map_err(|_| anyhow::anyhow!("the VAPID key cannot be made"))?;
-    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pkcs8.as_ref());
-    let lines: Vec<&str> = encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    private_file(path, format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n")).as_bytes())?;
-    Ok(true)
 }

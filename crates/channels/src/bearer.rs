@@ -27,6 +27,8 @@ const MARGIN: Duration = Duration::from_secs(30);
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
 /// Life of a token whose answer names none (RFC 6749 §5.1 only recommends `expires_in`).
 const USUAL_LIFE: Duration = Duration::from_secs(600);
+/// Longest life that is believed: an instant beyond all time cannot be reckoned with.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 /// A token this young that is refused is not mended by a new one.
 const YOUNG: Duration = Duration::from_secs(60);
 /// First pause after a failed request for a token; it doubles up to the longest.
@@ -250,6 +252,11 @@ fn later(after: Option<Duration>, cause: Cause) -> Outcome {
     Outcome::TryLater { after, cause }
 }
 
+/// What is wrong with an answer of a token endpoint, if it brings no token.
+pub(crate) fn said(answer: &Answer, now: Timestamp) -> Option<Outcome> {
+    held(answer, now).err()
+}
+
 /// What an answer of a token endpoint means: 4xx is about our credentials, except "too many" and "too slow".
 fn held(answer: &Answer, now: Timestamp) -> Result<Held, Outcome> {
     let status = answer.status.as_u16();
@@ -259,7 +266,7 @@ fn held(answer: &Answer, now: Timestamp) -> Result<Held, Outcome> {
         let value = value.and_then(|value| HeaderValue::try_from(value).ok());
         let mut value = value.ok_or_else(|| later(None, Cause::of_channel("no_access_token", status)))?;
         value.set_sensitive(true);
-        let life = said.expires_in.map_or(USUAL_LIFE, Duration::from_secs);
+        let life = said.expires_in.map_or(USUAL_LIFE, Duration::from_secs).min(LONGEST_LIFE);
         let since = Instant::now();
         let ends_at = since + life.saturating_sub(MARGIN);
         let renew_at = since + life.saturating_sub(MARGIN + RENEW_BEFORE.min(life / 10));
@@ -307,6 +314,15 @@ mod tests {
         assert!(held.value.is_sensitive(), "it must not be printed");
         assert_eq!((held.ends_at - held.since).as_secs(), 3570);
         assert_eq!((held.renew_at - held.since).as_secs(), 3270);
+    }
+
+    #[test]
+    fn a_life_beyond_all_time_is_a_day() {
+        for life in ["86401", "9223372036854775807", "18446744073709551615"] {
+            let held = held(&answer(200, &format!(r#"{{"access_token":"abc","expires_in":{life}}}"#)), Timestamp(0));
+            let held = held.map_err(|o| format!("{o:?}")).expect("a token");
+            assert_eq!(held.ends_at - held.since, LONGEST_LIFE - MARGIN);
+        }
     }
 
     #[test]

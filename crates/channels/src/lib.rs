@@ -17,6 +17,8 @@ mod probing;
 mod recall;
 mod setup;
 mod spoken;
+#[doc(hidden)]
+pub mod strangers;
 mod tls;
 pub mod webpush;
 pub mod wns;

@@ -22,6 +22,9 @@ use uuid::Uuid;
 
 /// Things that may wait in one stream. A reader this far behind is cut off; it resumes with the last id that it saw.
 const STREAM_QUEUE: usize = 64;
+/// Streams of one device at once: one, and some that died without a word and were not noticed yet. A further one ends the
+/// oldest.
+const DEVICE_STREAMS: usize = 4;
 /// Things replayed at once when a stream resumes; the rest follows in further pages.
 const REPLAY_PAGE: u32 = 200;
 
@@ -233,6 +236,17 @@ impl Streams {
         drop(left);
     }
 
+    /// Ends the oldest streams of a device that has more than [`DEVICE_STREAMS`].
+    fn close_surplus(&self, device: DeviceKey) {
+        let mut open = self.open.lock();
+        let mut numbers: Vec<u64> = open.iter().filter(|(_, stream)| stream.device == device).map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        let surplus = numbers.len().saturating_sub(DEVICE_STREAMS);
+        let ended: Vec<_> = numbers.iter().take(surplus).filter_map(|number| open.remove(number)).collect();
+        drop(open);
+        drop(ended);
+    }
+
     /// Ends every stream of a person: they were deactivated.
     pub fn close_person(&self, person: PersonKey) {
         self.open.lock().retain(|_, stream| stream.person != person);
@@ -334,6 +348,9 @@ impl Engine {
         let here = inner.presence.enter(device);
         self.tell_stream(device, true).await;
         let (number, queue) = inner.streams.enter(device, owner);
+        if here.streams() > DEVICE_STREAMS {
+            inner.streams.close_surplus(device);
+        }
         metrics::gauge!("carillon_streams_open").increment(1.0);
         let mut stream = InboxStream {
             replay: VecDeque::new(),
@@ -438,6 +455,18 @@ mod tests {
         tokio::task::yield_now().await;
         streams.leave(number);
         assert_eq!(reader.await.expect("no panic"), 3);
+    }
+
+    #[test]
+    fn a_device_keeps_its_newest_streams() {
+        let streams = Streams::default();
+        let (_, other) = streams.enter(DeviceKey(2), PersonKey(1));
+        let own: Vec<_> = (0..DEVICE_STREAMS + 2).map(|_| streams.enter(DeviceKey(1), PersonKey(1)).1).collect();
+        streams.close_surplus(DeviceKey(1));
+        let ended: Vec<bool> = own.iter().map(|queue| next(queue).is_ready()).collect();
+        assert_eq!(ended.iter().position(|ended| !ended), Some(2), "the first two of {ended:?}");
+        assert_eq!(streams.count(), DEVICE_STREAMS + 1);
+        assert!(next(&other).is_pending());
     }
 
     #[test]

@@ -18,6 +18,13 @@ pub struct Here {
     device: DeviceKey,
 }
 
+impl Here {
+    /// How many streams the device has.
+    pub fn streams(&self) -> usize {
+        self.open.read().get(&self.device).map_or(0, |n| *n as usize)
+    }
+}
+
 impl Presence {
     /// The device opened a stream.
     pub fn enter(&self, device: DeviceKey) -> Here {

@@ -91,9 +91,9 @@ impl DailySpan {
     pub fn parse(text: &str) -> Result<DailySpan, String> {
         let wrong = || format!("{text:?} is not a span of the day such as 22:00-07:00");
         let minute = |part: &str| -> Option<u16> {
-            let (h, m) = part.trim().split_once(':')?;
+            let (h, m) = part.trim().split_once(':').filter(|_| !part.contains('+'))?;
             let (h, m): (u16, u16) = (h.parse().ok()?, m.parse().ok()?);
-            (h < 24 && m < 60 && part.trim().len() == 5).then_some(h * 60 + m)
+            (h < 24 && m < 60 && part.trim().len() == 5).then(|| h * 60 + m)
         };
         let (from, to) = text.split_once('-').ok_or_else(wrong)?;
         let (from_minute, to_minute) = (minute(from).ok_or_else(wrong)?, minute(to).ok_or_else(wrong)?);

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::Locale;
 use model::roles::Actor;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Largest JSON body: a list of ten thousand names fits.
@@ -36,7 +37,7 @@ impl FromRequestParts<App> for Asker {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let wrong = |detail: &str| Problem::from(model::Refusal::new(model::RefusalKind::Unauthenticated, "unauthenticated", detail));
     let value = headers.get(header::AUTHORIZATION).ok_or_else(|| wrong("there is no token; send it as Authorization: Bearer car_…"))?;
     let text = value.to_str().unwrap_or("");
@@ -190,8 +191,9 @@ impl FromRequestParts<App> for IfMatch {
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_BYTES).collect().await {
+async fn read(body: Body, patience: Duration) -> Result<Bytes, Problem> {
+    let reading = tokio::time::timeout(patience, Limited::new(body, BODY_BYTES).collect()).await;
+    match reading.map_err(|_| too_slow(patience))? {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -202,15 +204,20 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     }
 }
 
+fn too_slow(patience: Duration) -> Problem {
+    let detail = format!("the body was not whole after {} s; send it at once", patience.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+}
+
 /// A JSON body.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &App) -> Result<Json<T>, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Json<T>, Problem> {
         check_media_type(request.headers())?;
-        parse(&read(request.into_body()).await?).map(Json)
+        parse(&read(request.into_body(), app.extras.limits.body).await?).map(Json)
     }
 }
 
@@ -270,12 +277,12 @@ pub struct Creation {
 impl FromRequest<App> for Creation {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &App) -> Result<Creation, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Creation, Problem> {
         let headers = request.headers();
         let key = headers.get("idempotency-key").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
         let (method, path) = (request.method().as_str().to_owned(), request.uri().path().to_owned());
         let media_type = check_media_type(headers);
-        let body = read(request.into_body()).await?;
+        let body = read(request.into_body(), app.extras.limits.body).await?;
         if !body.is_empty() {
             media_type?;
         }

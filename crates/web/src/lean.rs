@@ -3,9 +3,13 @@
 //! here, goes through the same router as every other, and the answer is written by a task that holds the socket, the
 //! stream and a timer. The connection serves that one request and says so (`Connection: close`).
 //!
-//! Whatever is not plainly such a request (another path or method, a body, bytes behind the head, a head that is wrong
-//! or too large) goes to hyper with all that was read, as does a stream that is asked for on a connection in use.
+//! Whatever is not plainly such a request (another path or method, a body, bytes behind the head, a head that is wrong)
+//! goes to hyper with all that was read, as does a stream that is asked for on a connection in use. A first head that is too
+//! large or too slow is refused here, for every path.
 
+use crate::aside;
+use crate::pace::Peer;
+use crate::problem::Problem;
 use crate::stream::{BEAT, HEARTBEAT, RETRY, Seat, event, text};
 use axum::Router;
 use axum::body::Body;
@@ -17,17 +21,17 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::pin::pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What the head of a request for a stream begins with.
 const BEGINNING: &[u8] = b"GET /api/v1/device/inbox/stream";
-/// Largest head of such a request, in bytes.
+/// Largest head of a connection's first request, in bytes.
 pub(crate) const HEAD_BYTES: usize = 16 * 1024;
 /// Room for the head that a request usually has.
 const HEAD_USUAL: usize = 1024;
@@ -44,9 +48,9 @@ pub(crate) enum First {
     Stream(Box<Request<Body>>),
     /// Something else; these bytes of it were read.
     Other(Bytes),
-    /// A request for a stream with a head larger than [`HEAD_BYTES`]; these bytes of it were read.
-    TooLarge(Bytes),
-    /// Nothing that could be answered: it ended, was too slow, or the server stops.
+    /// A head that is too large or too slow, and what is said to it.
+    Refused(Box<Problem>),
+    /// Nothing: it ended, said nothing, or the server stops.
     Nothing,
 }
 
@@ -66,32 +70,73 @@ pub(crate) async fn first(socket: &mut (impl AsyncRead + Unpin), patience: Durat
             match sort(&read) {
                 Sort::Stream(request) => return First::Stream(request),
                 Sort::Other => return First::Other(std::mem::take(&mut read).into()),
-                Sort::Unfinished if read.len() >= HEAD_BYTES => return First::TooLarge(std::mem::take(&mut read).into()),
+                Sort::ManyFields => return First::Refused(Box::new(aside::many_fields(FIELDS))),
+                Sort::Unfinished if read.len() >= HEAD_BYTES => return First::Refused(Box::new(aside::large_head(HEAD_BYTES))),
                 Sort::Unfinished => {}
             }
         }
     };
-    timeout(patience, reading).await.unwrap_or(First::Nothing)
+    let end = timeout(patience, reading).await;
+    match end {
+        Ok(first) => first,
+        Err(_) if read.is_empty() => First::Nothing,
+        Err(_) => First::Refused(Box::new(aside::slow_head(patience))),
+    }
 }
 
 enum Sort {
     Stream(Box<Request<Body>>),
     Other,
+    ManyFields,
     Unfinished,
 }
 
 fn sort(read: &[u8]) -> Sort {
     let known = read.len().min(BEGINNING.len());
-    if read[..known] != BEGINNING[..known] || read.get(known).is_some_and(|byte| !matches!(byte, b' ' | b'?')) {
-        return Sort::Other;
+    let usual = read[..known] != BEGINNING[..known] || read.get(known).is_some_and(|byte| !matches!(byte, b' ' | b'?'));
+    if usual && read[0].is_ascii_alphabetic() && !is_whole(read) {
+        return Sort::Unfinished;
     }
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut head = httparse::Request::new(&mut fields);
     match head.parse(read) {
+        Err(httparse::Error::TooManyHeaders) => Sort::ManyFields,
+        Ok(_) if usual => Sort::Other,
         Ok(httparse::Status::Partial) => Sort::Unfinished,
         Ok(httparse::Status::Complete(length)) if length == read.len() => request(&head).map_or(Sort::Other, |r| Sort::Stream(Box::new(r))),
         Ok(httparse::Status::Complete(_)) | Err(_) => Sort::Other,
     }
+}
+
+/// What is known of a connection's first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// A whole request for a stream.
+    Stream,
+    /// Something for hyper.
+    Other,
+    /// A head with too many fields.
+    ManyFields,
+    /// Nothing yet.
+    Unfinished,
+}
+
+/// What is known of a connection's first bytes.
+pub fn known(read: &[u8]) -> Head {
+    if read.is_empty() {
+        return Head::Unfinished;
+    }
+    match sort(read) {
+        Sort::Stream(_) => Head::Stream,
+        Sort::Other => Head::Other,
+        Sort::ManyFields => Head::ManyFields,
+        Sort::Unfinished => Head::Unfinished,
+    }
+}
+
+/// Whether there is an empty line, which ends a head (RFC 9112 §2.1).
+fn is_whole(read: &[u8]) -> bool {
+    read.windows(3).any(|three| three == b"\n\r\n") || read.windows(2).any(|two| two == b"\n\n")
 }
 
 /// The request, unless it is one with a body or with a wish that only hyper fulfils.
@@ -119,9 +164,10 @@ pub(crate) struct Held {
 
 /// Asks the router and writes what it answers: a refusal in full, of a stream the head and the first line. Boxed by the
 /// caller, so that nothing of this is kept while the stream is open.
-pub(crate) async fn answer(mut socket: TcpStream, mut request: Request<Body>, router: Router) -> Option<Held> {
+pub(crate) async fn answer(mut socket: TcpStream, mut request: Request<Body>, router: Router, peer: Peer) -> Option<Held> {
     let (seat, chunked) = (Seat::default(), request.version() == Version::HTTP_11);
     request.extensions_mut().insert(seat.clone());
+    request.extensions_mut().insert(peer);
     let Ok(response) = TowerToHyperService::new(router).call(request).await;
     let (mut parts, body) = response.into_parts();
     parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -153,7 +199,7 @@ fn framed(chunk: &Bytes, chunked: bool) -> Bytes {
 }
 
 /// The head of an answer (RFC 9112 §4), in the version of the request.
-fn head(parts: &response::Parts, one_one: bool) -> Vec<u8> {
+pub(crate) fn head(parts: &response::Parts, one_one: bool) -> Vec<u8> {
     let version = if one_one { "HTTP/1.1" } else { "HTTP/1.0" };
     let reason = parts.status.canonical_reason().unwrap_or("");
     let mut out = format!("{version} {} {reason}\r\n", parts.status.as_str()).into_bytes();
@@ -241,55 +287,6 @@ async fn write(socket: &TcpStream, mut rest: Bytes) -> io::Result<()> {
     .await
 }
 
-/// A connection of which some bytes were read already: they come first.
-pub(crate) struct Rewound<S> {
-    front: Bytes,
-    socket: S,
-}
-
-impl<S> Rewound<S> {
-    pub(crate) fn new(front: Bytes, socket: S) -> Rewound<S> {
-        Rewound { front, socket }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.front.is_empty() {
-            return Pin::new(&mut self.socket).poll_read(context, buffer);
-        }
-        let length = self.front.len().min(buffer.remaining());
-        buffer.put_slice(&self.front.split_to(length));
-        if self.front.is_empty() {
-            // Lets go of the memory behind it.
-            self.front = Bytes::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,24 +317,40 @@ mod tests {
 
     #[test]
     fn what_only_resembles_it_goes_the_usual_way() {
-        assert!(is_other("POST /api/v1/device/inbox/stream HTTP/1.1\r\n"));
-        assert!(is_other("GET /api/v1/device/inbox/streams"));
-        assert!(is_other("GET /api/v1/x"));
+        assert!(is_other("POST /api/v1/device/inbox/stream HTTP/1.1\r\n\r\n"));
+        assert!(is_other("GET /api/v1/device/inbox/streams HTTP/1.1\r\n\r\n"));
+        for end in ["\r\n\r\n", "\n\n", "\n\r\n", "\r\n\n"] {
+            assert!(is_other(&format!("GET /api/v1/x HTTP/1.1{end}")), "{end:?} ends a head");
+        }
+        assert!(is_other("\u{16}\u{3}"), "TLS");
         assert!(is_other(&format!("{WHOLE}G")), "bytes behind the head");
         for field in ["Content-Length: 1", "Transfer-Encoding: chunked", "Expect: 100-continue", "Upgrade: websocket", "no colon"] {
             assert!(is_other(&WHOLE.replace("Host: x", field)), "{field}");
         }
-        assert!(is_other(&WHOLE.replace("Host: x\r\n", &"a: b\r\n".repeat(FIELDS))), "too many fields");
+    }
+
+    #[test]
+    fn every_head_is_awaited_and_its_fields_are_counted() {
+        for whole in [WHOLE, "PATCH /x HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            for length in 1..whole.len() {
+                assert!(matches!(sort(&whole.as_bytes()[..length]), Sort::Unfinished), "{:?}", &whole[..length]);
+            }
+            let fields = |n: usize| whole.replace("Host: x\r\n", &"a: b\r\n".repeat(n));
+            assert!(matches!(sort(fields(FIELDS + 1).as_bytes()), Sort::ManyFields));
+            assert!(!matches!(sort(fields(FIELDS - 1).as_bytes()), Sort::ManyFields));
+        }
     }
 
     #[tokio::test]
-    async fn a_head_that_is_too_slow_or_cut_off_is_nothing() {
+    async fn a_head_that_is_too_slow_is_told_and_one_that_is_cut_off_is_nothing() {
         let (mut near, mut far) = tokio::io::duplex(1_024);
         let stop = CancellationToken::new();
         near.write_all(&WHOLE.as_bytes()[..40]).await.expect("room");
         let begun = Instant::now();
-        assert!(matches!(first(&mut far, Duration::from_millis(50), &stop).await, First::Nothing));
+        let First::Refused(problem) = first(&mut far, Duration::from_millis(50), &stop).await else { panic!("it is slow") };
         assert!(begun.elapsed() >= Duration::from_millis(50));
+        assert_eq!(problem.document()["code"], "head_too_slow");
+        assert!(matches!(first(&mut far, Duration::from_millis(50), &stop).await, First::Nothing), "nothing was said");
         near.write_all(b"GET /api").await.expect("room");
         drop(near);
         assert!(matches!(first(&mut far, Duration::from_secs(5), &stop).await, First::Nothing));
@@ -353,16 +366,6 @@ mod tests {
         let (read, written) = tokio::join!(first(&mut far, Duration::from_secs(5), &stop), near.write_all(&WHOLE.as_bytes()[40..]));
         written.expect("room");
         assert!(matches!(read, First::Stream(_)));
-    }
-
-    #[tokio::test]
-    async fn bytes_that_were_read_come_first_and_once() {
-        let (mut near, far) = tokio::io::duplex(1_024);
-        near.write_all(b" the rest").await.expect("room");
-        drop(near);
-        let mut text = String::new();
-        Rewound::new(Bytes::from_static(b"the front"), far).read_to_string(&mut text).await.expect("in order");
-        assert_eq!(text, "the front the rest");
     }
 
     #[tokio::test]

@@ -7,12 +7,17 @@
 
 mod answer;
 mod api;
+mod aside;
 mod ask;
 mod docs;
 mod lean;
+mod limits;
 mod openapi;
+mod pace;
+mod places;
 pub mod problem;
 mod report;
+mod rewound;
 mod routes;
 mod serve;
 mod service;
@@ -21,8 +26,15 @@ mod tls;
 mod watch;
 
 pub use axum::Router;
+pub use limits::{Limits, Network};
 pub use serve::{serve, serve_tls};
 pub use tls::Tls;
+
+/// What strangers write before there is a request, for tests that read arbitrary bytes.
+#[doc(hidden)]
+pub mod strangers {
+    pub use crate::lean::{Head, known as head};
+}
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware;
@@ -46,6 +58,8 @@ pub struct Extras {
     pub api: bool,
     /// What answers in other systems' protocols, beside the API. Its paths are its own; it is bounded and counted like the rest.
     pub integrations: Vec<Router>,
+    /// What strangers may take of it.
+    pub limits: Limits,
 }
 
 /// What handlers share.
@@ -54,6 +68,7 @@ pub(crate) struct App {
     pub engine: Engine,
     pub extras: Arc<Extras>,
     pub made: Arc<Made>,
+    pub pace: Arc<pace::Pace>,
 }
 
 /// Documents that are made when they are first asked for: most starts never show them.
@@ -66,7 +81,8 @@ pub(crate) struct Made {
 /// The whole HTTP surface over an engine.
 pub fn router(engine: Engine, mut extras: Extras) -> Router {
     let integrations = std::mem::take(&mut extras.integrations);
-    let app = App { engine, extras: Arc::new(extras), made: Arc::default() };
+    let pace = Arc::new(pace::Pace::new(extras.limits.clone()));
+    let app = App { engine, extras: Arc::new(extras), made: Arc::default(), pace };
     let mut paths: BTreeMap<&'static str, axum::routing::MethodRouter<App>> = BTreeMap::new();
     for route in routes::all().into_iter().filter(|route| app.extras.api || !route.path.starts_with("/api/")) {
         let before = paths.remove(route.path).unwrap_or_default();
@@ -85,6 +101,7 @@ pub fn router(engine: Engine, mut extras: Extras) -> Router {
         // Bodies are bounded where they are read; imports by their own bound.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(watch::bounded))
+        .layer(middleware::from_fn_with_state(app.clone(), pace::paced))
         .layer(middleware::from_fn(watch::sealed))
         .with_state(app)
 }

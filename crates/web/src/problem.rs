@@ -91,6 +91,12 @@ impl Problem {
         self
     }
 
+    /// With the time after which to try again.
+    #[must_use]
+    pub fn retry_after(self, after: Duration) -> Problem {
+        Problem { retry_after: Some(after), ..self }
+    }
+
     /// The document, for answers in which it is one part.
     pub fn document(&self) -> serde_json::Value {
         serde_json::to_value(self.body(None)).expect("a problem has only names as keys")
@@ -147,6 +153,7 @@ fn title(status: StatusCode) -> &'static str {
         403 => "Not allowed",
         404 => "Not found",
         405 => "Not a method of this resource",
+        408 => "Too slow",
         409 => "It contradicts the present state",
         412 => "It was changed meanwhile",
         413 => "Too large",
@@ -154,6 +161,7 @@ fn title(status: StatusCode) -> &'static str {
         422 => "Some values are not acceptable",
         428 => "The version is missing",
         429 => "A limit is reached",
+        431 => "The head is too large",
         503 => "Not available now",
         _ => "The server failed",
     }

@@ -53,6 +53,8 @@ pub struct Param {
     pub name: &'static str,
     /// Where it stands.
     pub place: Place,
+    /// Whether it must be there.
+    pub needed: bool,
     /// What it means.
     pub about: String,
     /// What it looks like.
@@ -133,7 +135,7 @@ impl Doc {
     }
 
     fn param(mut self, place: Place, name: &'static str, about: &str, shape: Shape) -> Doc {
-        self.params.push(Param { name, place, about: about.to_owned(), shape });
+        self.params.push(Param { name, place, needed: place == Place::Path, about: about.to_owned(), shape });
         self
     }
 
@@ -150,6 +152,12 @@ impl Doc {
     /// A parameter behind the question mark.
     pub fn query(self, name: &'static str, about: &str, shape: Shape) -> Doc {
         self.param(Place::Query, name, about, shape)
+    }
+
+    /// A parameter behind the question mark that must be there.
+    pub fn needed_query(mut self, name: &'static str, about: &str, shape: Shape) -> Doc {
+        self.params.push(Param { name, place: Place::Query, needed: true, about: about.to_owned(), shape });
+        self
     }
 
     /// A header that is read.
@@ -236,16 +244,21 @@ impl Doc {
     /// Every parameter, those that follow from the rest included.
     pub fn all_params(&self) -> Vec<Param> {
         let mut params = self.params.clone();
-        let mut header = |name, about: &str, shape| params.push(Param { name, place: Place::Header, about: about.to_owned(), shape });
+        let mut header =
+            |name, about: &str, shape| params.push(Param { name, place: Place::Header, needed: false, about: about.to_owned(), shape });
         if self.creates {
             header(
                 "Idempotency-Key",
                 "Your name for this request, 1 to 255 visible ASCII characters: repeated, it is done once.",
-                shape::text_of(1, 255),
+                shape::text_like("^[!-~]{1,255}$"),
             );
         }
         if self.conditional {
-            header("If-Match", "The ETag of what you have read; refused with 412 when the object was changed since.", shape::text());
+            header(
+                "If-Match",
+                "The ETag of what you have read; refused with 412 when the object was changed since.",
+                shape::text_like("^(\"[0-9]{1,18}\"|\\*)$"),
+            );
         }
         params
     }
@@ -261,6 +274,7 @@ impl Doc {
                     (400, "unknown_field"),
                     (400, "missing_field"),
                     (400, "wrong_type"),
+                    (408, "body_too_slow"),
                     (415, "unsupported_media_type"),
                 ]);
             }
@@ -287,6 +301,7 @@ impl Doc {
             }
         }
         if self.tag != "Service" {
+            all.push((429, "over_limit"));
             all.extend([(503, "unavailable"), (503, "store_unavailable"), (503, "timeout")]);
         }
         all.extend(&self.codes);

@@ -84,7 +84,7 @@ fn method_word(method: &Method) -> &'static str {
 
 /// Headers of every answer. The API's answers hold nothing to be shown in a page, so nothing may be loaded from them;
 /// the viewer sets its own policy.
-fn dress(headers: &mut HeaderMap, id: &str) {
+pub(crate) fn dress(headers: &mut HeaderMap, id: &str) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }

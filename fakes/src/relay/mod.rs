@@ -121,6 +121,8 @@ struct Counters {
 
 pub(crate) struct State {
     options: Options,
+    /// Name and password that hold instead of those of the options.
+    login: Mutex<Option<(String, String)>>,
     acceptor: Option<TlsAcceptor>,
     script: Prompter<String>,
     door: watch::Sender<Door>,
@@ -153,6 +155,7 @@ pub async fn start(mut options: Options) -> io::Result<Running> {
         (None, _) | (_, Tls::None) => None,
     };
     let state = Arc::new(State {
+        login: Mutex::default(),
         acceptor,
         script: Prompter::new(Script::default()),
         door: watch::Sender::new(Door::Open),
@@ -181,6 +184,11 @@ impl Running {
     /// Changes how everybody is treated.
     pub fn set_mode(&self, mode: Mode) {
         self.state.set_mode(mode);
+    }
+
+    /// Takes this name and password from now on, and no others.
+    pub fn set_login(&self, name: &str, password: &str) {
+        *self.state.login.lock() = Some((name.to_owned(), password.to_owned()));
     }
 
     /// Answers RCPT for one recipient with `reply` (such as `550 5.1.1 no such user`); `None` takes that back.

@@ -195,7 +195,8 @@ impl Session {
     }
 
     async fn auth(&mut self, line: &str) -> io::Result<()> {
-        let Some((user, password)) = self.state.options.login.clone() else {
+        let set = self.state.login.lock().clone();
+        let Some((user, password)) = set.or_else(|| self.state.options.login.clone()) else {
             self.reply("503 5.5.1 no authentication here");
             return Ok(());
         };

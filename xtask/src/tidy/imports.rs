@@ -28,6 +28,9 @@ const ROOMS: &[Room] = &[
     // Stories and benchmarks drive the real program from outside.
     Room { name: "stories", may: &["fakes", "servers"], tests_may: &["fakes"] },
     Room { name: "benches", may: &["fakes", "servers"], tests_may: &["fakes"] },
+    // What strangers write goes through everything that reads it, in one process.
+    Room { name: "strangers", may: &["model", "sources", "channels", "store", "engine", "web"], tests_may: &[] },
+    Room { name: "carillon-fuzz", may: &["strangers"], tests_may: &[] },
     Room { name: "xtask", may: &[], tests_may: &[] },
 ];
 

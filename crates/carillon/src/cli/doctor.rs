@@ -138,15 +138,11 @@ fn certificate(files: &ServerTls, now: i64) -> Vec<Finding> {
 /// The senders, as `serve` makes them. Without a key for Web Push, which the first start makes, that channel is left out.
 fn senders(config: &Config) -> anyhow::Result<Vec<Arc<dyn Channel>>> {
     let mut config = config.clone();
-    let vapid = std::fs::read_to_string(vapid_file(&config)).unwrap_or_default();
+    let vapid = std::fs::read_to_string(&config.keys.vapid_file).unwrap_or_default();
     if vapid.is_empty() {
         config.channels.webpush = None;
     }
     wire::channels(&config, vapid)
-}
-
-fn vapid_file(config: &Config) -> PathBuf {
-    config.server.data.join("keys/vapid.pem")
 }
 
 /// Every file that holds a secret: there, readable, right, and not for everybody. What the configuration itself names was
@@ -154,10 +150,9 @@ fn vapid_file(config: &Config) -> PathBuf {
 fn files(config: &Config) -> Vec<Finding> {
     let channels = &config.channels;
     let made_before = config.server.data.join(TOKEN_FILE).exists();
-    let vapid = vapid_file(config);
     let mut findings = vec![
         kept("at-rest key", &config.keys.at_rest_file, made_before, at_rest_fault),
-        kept("VAPID key", &vapid, made_before, |text| channels::vapid_public_key(text).err().map(|e| e.rule)),
+        kept("VAPID key", &config.keys.vapid_file, made_before, |text| channels::vapid_public_key(text).err().map(|e| e.rule)),
     ];
     let named = [
         ("Apple's signing key", channels.apns.as_ref().map(|c| c.key_file.clone())),
@@ -171,9 +166,7 @@ fn files(config: &Config) -> Vec<Finding> {
 }
 
 fn at_rest_fault(text: &str) -> Option<String> {
-    let text = text.trim();
-    let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    (!fits).then(|| "it does not hold 64 hexadecimal digits".to_owned())
+    crate::key_files::parse_at_rest(text).err()
 }
 
 /// A key that the first start makes and that must never be lost after it.

@@ -15,6 +15,7 @@ mod doctor;
 mod export;
 mod group;
 pub mod import;
+mod keys;
 mod listing;
 mod notification;
 pub mod output;
@@ -105,6 +106,8 @@ pub enum Command {
     Token(token::Token),
     /// Alarms that the server raised
     Alarm(alarm::Alarm),
+    /// Rotate the keys that Carillon makes itself
+    Keys(keys::Keys),
     /// Move everything from SQLite to PostgreSQL, or back
     Migrate(transfer::Migrate),
     /// Copy the store into one file, while servers run
@@ -136,6 +139,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Role(args) => interruptible(role::command(args, &out)).await,
         Command::Token(args) => interruptible(token::command(args, &out)).await,
         Command::Alarm(args) => interruptible(alarm::command(args, &out)).await,
+        Command::Keys(args) => keys::command(args, &out),
         Command::Migrate(args) => interruptible(transfer::migrate(args, &out)).await,
         Command::Backup(args) => interruptible(transfer::backup(args, &out)).await,
         Command::Restore(args) => interruptible(transfer::restore(args, &out)).await,

@@ -5,6 +5,7 @@ use super::schema::{SECTIONS, section};
 use super::{Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Integrations, Keys, Log, LogFormat, Server, ServerTls, WebPush, Wns};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 use store::transfer::Database;
 
 /// Apple's service for production registrations.
@@ -116,12 +117,41 @@ impl Desk {
             self.fault(&given, "server", "organization", rule);
         }
         let public_url = self.url("server", "public_url");
+        let limits = self.limits();
         Server {
             listen,
             data: self.path("server", "data").unwrap_or_else(|| DATA.into()),
             organization: self.text("server", "organization").unwrap_or_else(|| ORGANIZATION.into()),
             public_url,
             tls: self.tls(),
+            limits,
+        }
+    }
+
+    fn limits(&mut self) -> web::Limits {
+        const AT: &str = "server";
+        let usual = web::Limits::default();
+        let mut trusted = usual.trusted;
+        if let Some((given, text)) = self.given(AT, "trusted_proxies") {
+            let named: Result<_, String> = match text.as_str() {
+                "none" => Ok(Vec::new()),
+                list => list.split(',').map(str::parse).collect(),
+            };
+            match named {
+                Ok(named) => trusted = named,
+                Err(rule) => self.fault(&given, AT, "trusted_proxies", format_args!("{rule}; separate several with commas, or write none")),
+            }
+        }
+        let size = |n: Option<u32>, usual: usize| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(usual);
+        let time = |n: Option<u32>, usual: Duration| n.map_or(usual, |n| Duration::from_secs(n.into()));
+        web::Limits {
+            connections: size(self.number(AT, "connections"), usual.connections),
+            connections_per_address: size(self.number(AT, "connections_per_address"), usual.connections_per_address),
+            head: time(self.number(AT, "head_seconds"), usual.head),
+            body: time(self.number(AT, "body_seconds"), usual.body),
+            requests_per_second: self.number(AT, "requests_per_second").unwrap_or(usual.requests_per_second),
+            failures_per_minute: self.number(AT, "failures_per_minute").unwrap_or(usual.failures_per_minute),
+            trusted,
         }
     }
 

@@ -62,6 +62,14 @@ pub(super) const SECTIONS: &[Section] = &[
             key("organization", Kind::Text, "Example Org"),
             key("log", Kind::Text, "info"),
             key("public_url", Kind::Text, "https://carillon.example.org"),
+            key("connections", Kind::Number { least: 16, most: 1_000_000 }, "60000"),
+            key("connections_per_address", Kind::Number { least: 0, most: 1_000_000 }, "1000"),
+            key("head_seconds", Kind::Number { least: 1, most: 300 }, "30"),
+            // Below the time in which every request is answered.
+            key("body_seconds", Kind::Number { least: 1, most: 25 }, "20"),
+            key("requests_per_second", Kind::Number { least: 0, most: 1_000_000 }, "1000"),
+            key("failures_per_minute", Kind::Number { least: 0, most: 1_000_000 }, "60"),
+            key("trusted_proxies", Kind::Text, "127.0.0.0/8, ::1"),
         ],
     },
     Section {

@@ -30,6 +30,19 @@ fn the_default_file_says_what_the_code_does() {
     assert_eq!(nothing.database.to_string(), "sqlite:./carillon-data/carillon.db");
     assert_eq!(nothing.keys.at_rest_file, Path::new("./carillon-data/keys/at-rest.key"));
     assert_eq!(nothing.channels, Channels::default());
+    assert_eq!(nothing.server.limits, web::Limits::default());
+}
+
+#[test]
+fn what_strangers_may_take_comes_from_the_file() {
+    let text = "[server]\nconnections = 99\nconnections_per_address = 0\nhead_seconds = 2\nbody_seconds = 3\n\
+                requests_per_second = 4\nfailures_per_minute = 5\ntrusted_proxies = '10.0.0.0/8, 192.0.2.1'";
+    let limits = load(text).expect("a configuration").server.limits;
+    assert_eq!((limits.connections, limits.connections_per_address), (99, 0));
+    assert_eq!((limits.head.as_secs(), limits.body.as_secs()), (2, 3));
+    assert_eq!((limits.requests_per_second, limits.failures_per_minute), (4, 5));
+    assert_eq!(limits.trusted, ["10.0.0.0/8", "192.0.2.1"].map(|text| text.parse().expect("a network")));
+    assert_eq!(load("[server]\ntrusted_proxies = 'none'").expect("a configuration").server.limits.trusted, []);
 }
 
 #[test]
@@ -81,10 +94,12 @@ fn every_wrong_value_has_its_message() {
         ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
         ("[server]\nlisten = 'here'".into(), "c.toml: [server] listen: \"here\" is not an address and port such as 127.0.0.1:8480".into()),
         ("[server]\nlisten = 8480".into(), "c.toml: [server] listen: takes text such as \"127.0.0.1:8480\", not 8480".into()),
-        ("[server]\nlissten = ''".into(), "c.toml: [server] has no key \"lissten\"; did you mean listen? It knows: listen, data, organization, log, public_url".into()),
-        ("[server]\ncolour = 'red'".into(), "c.toml: [server] has no key \"colour\". It knows: listen, data, organization, log, public_url".into()),
+        ("[server]\nlissten = ''".into(), "c.toml: [server] has no key \"lissten\"; did you mean listen? It knows: listen, data, organization, log, public_url, connections, connections_per_address, head_seconds, body_seconds, requests_per_second, failures_per_minute, trusted_proxies".into()),
+        ("[server]\ncolour = 'red'".into(), "c.toml: [server] has no key \"colour\". It knows: listen, data, organization, log, public_url, connections, connections_per_address, head_seconds, body_seconds, requests_per_second, failures_per_minute, trusted_proxies".into()),
         ("[server]\npublic_url = 'carillon.example.org'".into(), "c.toml: [server] public_url: \"carillon.example.org\" is not a URL such as https://carillon.example.org".into()),
         ("[server]\norganization = ' '".into(), "c.toml: [server] organization: takes text such as \"Example Org\", not \" \"".into()),
+        ("[server]\nconnections = 5".into(), "c.toml: [server] connections: takes a whole number from 16 to 1000000, not 5".into()),
+        ("[server]\ntrusted_proxies = 'nginx'".into(), "c.toml: [server] trusted_proxies: \"nginx\" is not an address such as 192.0.2.1, or a network such as 10.0.0.0/8; separate several with commas, or write none".into()),
         ("database = 'postgres://u:secret@h:x/d'".into(), "c.toml: database: the address of PostgreSQL cannot be read: invalid value for option `port`; write postgres://user:password@host:5432/database".into()),
         ("database = 'postgres://u:secret@h/d?sslmode=allow'".into(), "c.toml: database: sslmode=allow is not one of disable, require, verify-full".into()),
         ("database = 'mysql:x'".into(), format!("c.toml: database: \"mysql\" is not a store; {store}")),
@@ -181,7 +196,7 @@ fn wrong_variables_are_named_as_they_were_written() {
         (
             "CARILLON__SERVER__PORT",
             "1",
-            "CARILLON__SERVER__PORT: [server] has no key \"port\". It knows: listen, data, organization, log, public_url",
+            "CARILLON__SERVER__PORT: [server] has no key \"port\". It knows: listen, data, organization, log, public_url, connections, connections_per_address, head_seconds, body_seconds, requests_per_second, failures_per_minute, trusted_proxies",
         ),
         ("CARILLON__CHANNELS__EMAIL__PORT", "smtp", "CARILLON__CHANNELS__EMAIL__PORT: takes a whole number from 1 to 65535, not \"smtp\""),
         (

@@ -251,22 +251,26 @@ impl Inner {
     }
 
     fn outcome(&self, answer: Result<http2::Answer, Cause>, token: &HeaderValue, own_topic: bool, now: Timestamp) -> Outcome {
-        let answer = match answer {
-            Ok(answer) if answer.status.as_u16() == 200 => return Outcome::Accepted,
-            Ok(answer) => answer,
-            Err(cause) => return Outcome::TryLater { after: None, cause },
-        };
-        let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let expired = refusal.reason == "ExpiredProviderToken";
-        outcomes::outcome(&outcomes::Said {
-            status: answer.status.as_u16(),
-            reason: &refusal.reason,
-            timestamp: refusal.timestamp,
-            retry_after: spoken::retry_after(&answer.headers, now),
-            own_topic,
-            renewed: expired && self.token.expired(token, now),
-        })
+        match answer {
+            Ok(answer) if answer.status.as_u16() == 200 => Outcome::Accepted,
+            Ok(answer) => said(&answer, own_topic, || self.token.expired(token, now), now),
+            Err(cause) => Outcome::TryLater { after: None, cause },
+        }
     }
+}
+
+/// What a refusal of Apple's means; `renewed` is asked when it calls the provider token old.
+pub(crate) fn said(answer: &http2::Answer, own_topic: bool, renewed: impl FnOnce() -> bool, now: Timestamp) -> Outcome {
+    let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let expired = refusal.reason == "ExpiredProviderToken";
+    outcomes::outcome(&outcomes::Said {
+        status: answer.status.as_u16(),
+        reason: &refusal.reason,
+        timestamp: refusal.timestamp,
+        retry_after: spoken::retry_after(&answer.headers, now),
+        own_topic,
+        renewed: expired && renewed(),
+    })
 }
 
 /// The headers that all letters of an event have in common, and what they were made of.

@@ -163,6 +163,20 @@ impl EmailChannel {
     }
 }
 
+/// Reads what a relay says, reply by reply, and classes each as if it had come at every stage.
+pub(crate) fn said(mut bytes: &[u8]) -> Vec<Outcome> {
+    let (mut inbox, mut outcomes) = (reply::Inbox::default(), Vec::new());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    // What is read from memory is ready at once.
+    while let std::task::Poll::Ready(Ok(reply)) = std::pin::pin!(inbox.reply(&mut bytes)).poll(&mut context) {
+        use outcomes::Stage;
+        let stages = [Stage::Hello, Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Data];
+        outcomes.extend(stages.map(|stage| outcomes::outcome(stage, &reply)));
+        session::offers(&reply.text);
+    }
+    outcomes
+}
+
 /// Reads `local@domain` or `Name <local@domain>`.
 fn sender(from: &str) -> Option<Sender> {
     let from = from.trim();

@@ -347,6 +347,11 @@ fn word(error: &io::Error) -> &'static str {
     }
 }
 
+/// Reads what a relay offers, and forgets it.
+pub(super) fn offers(text: &str) {
+    Offers::read(text);
+}
+
 impl Offers {
     fn read(text: &str) -> Offers {
         let mut offers = Offers::default();

@@ -154,18 +154,21 @@ impl Slot for FcmSlot {
 
 impl Inner {
     fn outcome(&self, answer: Result<Answer, Cause>, used: &HeaderValue, now: Timestamp) -> Outcome {
-        let answer = match answer {
-            Ok(answer) if answer.status.as_u16() == 200 => return Outcome::Accepted,
-            Ok(answer) => answer,
-            Err(cause) => return Outcome::TryLater { after: None, cause },
-        };
-        let status = answer.status.as_u16();
-        let refusal: outcomes::Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let about_token = outcomes::is_about_the_token(status, &refusal);
-        let renewed = about_token && self.bearer.refused(used);
-        let retry_after = spoken::retry_after(&answer.headers, now);
-        outcomes::outcome(&outcomes::Said { status, refusal: &refusal, retry_after, renewed })
+        match answer {
+            Ok(answer) if answer.status.as_u16() == 200 => Outcome::Accepted,
+            Ok(answer) => said(&answer, || self.bearer.refused(used), now),
+            Err(cause) => Outcome::TryLater { after: None, cause },
+        }
     }
+}
+
+/// What a refusal of Google's means; `renewed` is asked when it is about the access token.
+pub(crate) fn said(answer: &Answer, renewed: impl FnOnce() -> bool, now: Timestamp) -> Outcome {
+    let status = answer.status.as_u16();
+    let refusal: outcomes::Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let renewed = outcomes::is_about_the_token(status, &refusal) && renewed();
+    let retry_after = spoken::retry_after(&answer.headers, now);
+    outcomes::outcome(&outcomes::Said { status, refusal: &refusal, retry_after, renewed })
 }
 
 fn headers(authorization: HeaderValue) -> HeaderMap {

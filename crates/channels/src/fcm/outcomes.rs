@@ -149,7 +149,9 @@ fn classed(said: &Said<'_>) -> (Cow<'static, str>, Class) {
         Some(code) => known(CODES, code),
         None => known(STATUSES, status),
     };
-    found.unwrap_or_else(|| (spoken::word(code.unwrap_or(status)), by_status(said.status)))
+    // Words about a message or its token under a status about the server are somebody else's, such as a proxy's.
+    let credible = |(_, class): &(_, Class)| !matches!(class, Class::Gone | Class::Invalid) || (400..500).contains(&said.status);
+    found.filter(credible).unwrap_or_else(|| (spoken::word(code.unwrap_or(status)), by_status(said.status)))
 }
 
 /// Whether an answer is about the access token, before its outcome is known.

@@ -6,6 +6,7 @@
 //! followed. Every subscription may name another service, so what one of them says concerns the whole channel
 //! only when all say it.
 
+mod identities;
 mod origins;
 mod outcomes;
 mod payload;
@@ -23,6 +24,7 @@ use crate::spoken;
 use crate::tls::{self, Names};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use identities::{Chosen, Identities};
 use model::channel::{Address, Boxed, Channel, ChannelKind, Finding, Lane, Letter, Probe, Rendered, Slot};
 use model::event::{MAX_EXPIRY, Urgency};
 use model::outcome::{Cause, Outcome};
@@ -34,7 +36,6 @@ use sealers::Sealers;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use vapid::Identity;
 
 /// Letters of campaigns under way at once, over all services: what two connections to each of the usual ones carry.
 const BULK_ROOM: usize = 2000;
@@ -44,7 +45,8 @@ const URGENT_ROOM: usize = 250;
 /// Settings of the channel. There is no `Debug`: it holds a key.
 #[derive(Clone)]
 pub struct WebPushSettings {
-    /// Text of the key file (PKCS #8 in PEM, P-256); subscriptions are bound to its public key.
+    /// Text of the key file (PKCS #8 in PEM, P-256); browsers subscribe with its first key, and subscriptions that were made for a
+    /// later one are still served.
     pub key: String,
     /// Whom a push service may write to: `mailto:…` or `https://…`.
     pub subject: String,
@@ -79,7 +81,7 @@ impl Default for WebPushSettings {
 pub struct WebPushChannel(Arc<Inner>);
 
 struct Inner {
-    identity: Identity,
+    identities: Identities,
     origins: Origins,
     urgent: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
@@ -95,7 +97,7 @@ impl WebPushChannel {
     /// # Errors
     /// The first setting that is wrong, with the rule and the mend.
     pub fn new(settings: WebPushSettings) -> Result<WebPushChannel, ChannelSetupError> {
-        let identity = Identity::new(&settings.key, &settings.subject)?;
+        let identities = Identities::new(&settings.key, &settings.subject)?;
         let names = Names { host: "channels.webpush", ca: "channels.webpush.ca_file" };
         let connector = |alpn: &[&[u8]]| tls::for_many(settings.ca_pem.as_deref(), alpn, &names);
         let connectors = Connectors { usual: connector(&[b"h2", b"http/1.1"])?, old: connector(&[b"http/1.1"])? };
@@ -106,7 +108,7 @@ impl WebPushChannel {
             ..PoolSettings::default()
         };
         let inner = Inner {
-            identity,
+            identities,
             origins: Origins::new(connectors, Guard::new(settings.allow_private_endpoints), pool),
             urgent: Arc::new(Semaphore::new(URGENT_ROOM)),
             bulk: Arc::new(Semaphore::new(BULK_ROOM)),
@@ -150,7 +152,7 @@ impl Channel for WebPushChannel {
 
     /// Which services there are to reach, the browsers say; what can be tried without one is the key pair.
     fn probe<'a>(&'a self, _clock: &'a dyn Clock) -> Boxed<'a, Probe> {
-        let found = format!("the VAPID key can be read and signs; its public key begins with {}", self.0.identity.hint());
+        let found = format!("the VAPID key can be read and signs; its public key begins with {}", self.0.identities.in_force().hint());
         let services = "each browser names its own push service, so none is tried without sending to somebody";
         let findings = vec![Finding::fine("VAPID key", found), Finding::fine("connection", services)];
         Box::pin(std::future::ready(Probe { findings, clock_ahead_ms: None }))
@@ -176,11 +178,11 @@ impl Slot for WebPushSlot {
         if lane == Lane::Urgent
             && let Some(room) = asked.origin.room_now(lane)
         {
-            let (origin, now) = (asked.origin.clone(), asked.now);
+            let (origin, chosen, now) = (asked.origin.clone(), asked.chosen, asked.now);
             let sent = seal::seal(&asked.plain, &asked.keys).map(|body| asked.put(room, body, inner.deadline));
             return Box::pin(async move {
                 let outcome = match sent {
-                    Ok(sent) => inner.outcome(&origin, sent.await, now),
+                    Ok(sent) => inner.outcome(&origin, chosen, sent.await, now),
                     Err(why) => unusable(why),
                 };
                 drop(permit);
@@ -207,6 +209,7 @@ struct Asked {
     keys: Keys,
     plain: Bytes,
     now: Timestamp,
+    chosen: Chosen,
 }
 
 impl Asked {
@@ -242,6 +245,7 @@ impl Inner {
         let Address::Subscription { endpoint, p256dh, auth } = letter.address else {
             return Err(Outcome::OurFault(Cause::of("wrong_address", 0)));
         };
+        let chosen = self.identities.choose(endpoint);
         let endpoint = Endpoint::parse(endpoint).ok_or_else(|| Outcome::AddressGone(Cause::of("bad_endpoint", 0)))?;
         let keys = Keys::parse(p256dh, auth).map_err(unusable)?;
         let origin = self.origins.find(&endpoint.authority).map_err(Outcome::Rejected)?;
@@ -250,9 +254,9 @@ impl Inner {
         }
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
-        *request.headers_mut() = headers(letter, origin.token(&self.identity, letter.now));
+        *request.headers_mut() = headers(letter, origin.token(&self.identities, chosen, letter.now));
         *request.uri_mut() = origin.uri(endpoint.path);
-        Ok(Asked { origin, request, keys, plain: letter.content.body.clone(), now: letter.now })
+        Ok(Asked { origin, request, keys, plain: letter.content.body.clone(), now: letter.now, chosen })
     }
 
     fn sealers(&self) -> Option<&Sealers> {
@@ -261,7 +265,7 @@ impl Inner {
 
     /// Waits for the encryption and for room, looks whether the letter was recalled meanwhile, and sends it.
     async fn send_later(&self, lane: Lane, asked: Asked, sealed: Option<Sealing>, handed: Handed) -> Outcome {
-        let (origin, now) = (asked.origin.clone(), asked.now);
+        let (origin, chosen, now) = (asked.origin.clone(), asked.chosen, asked.now);
         let sealed = match sealed {
             // Nobody answers when the threads have ended: then it is done here.
             Some(sealed) => sealed.await.unwrap_or_else(|_| seal::seal(&asked.plain, &asked.keys)),
@@ -281,27 +285,43 @@ impl Inner {
         };
         let room = match room {
             Ok(room) => room,
-            Err(cause) => return self.outcome(&origin, Err(cause), now),
+            Err(cause) => return self.outcome(&origin, chosen, Err(cause), now),
         };
         match self.recalls.start(handed, || asked.put(room, body, self.deadline)) {
-            Ok(sent) => self.outcome(&origin, sent.await, now),
+            Ok(sent) => self.outcome(&origin, chosen, sent.await, now),
             Err(cause) => Outcome::TryLater { after: None, cause },
         }
     }
 
-    fn outcome(&self, origin: &Origin, answer: Result<http2::Answer, Cause>, now: Timestamp) -> Outcome {
+    fn outcome(&self, origin: &Origin, chosen: Chosen, answer: Result<http2::Answer, Cause>, now: Timestamp) -> Outcome {
         let outcome = match answer {
-            Ok(answer) => outcomes::outcome(&outcomes::Said {
-                status: answer.status.as_u16(),
-                body: &answer.body,
-                retry_after: spoken::retry_after(&answer.headers, now),
-                key_proven: origin.is_proven(),
-            }),
+            // The next attempt goes with an older key, and what this one was answered says nothing about the service.
+            Ok(answer) if outcomes::may_want_another_key(&read(&answer, false, now)) && self.identities.go_back(chosen) => {
+                return Outcome::TryLater { after: None, cause: Cause::of("VapidKeyMismatch", answer.status.as_u16()) };
+            }
+            Ok(answer) => said(&answer, origin.is_proven(), now),
             // One service that cannot be reached says nothing about the others; that is for `note` to judge.
             Err(cause) => Outcome::TryLater { after: None, cause },
         };
         self.origins.note(origin, outcome, now)
     }
+}
+
+/// What an answer of a push service means.
+pub(crate) fn said(answer: &http2::Answer, key_proven: bool, now: Timestamp) -> Outcome {
+    outcomes::outcome(&read(answer, key_proven, now))
+}
+
+fn read(answer: &http2::Answer, key_proven: bool, now: Timestamp) -> outcomes::Said<'_> {
+    let retry_after = spoken::retry_after(&answer.headers, now);
+    outcomes::Said { status: answer.status.as_u16(), body: &answer.body, retry_after, key_proven }
+}
+
+/// Reads a subscription as a browser gave it and, when it can be used, seals something for it.
+pub(crate) fn subscription(endpoint: &str, p256dh: &str, auth: &str) -> bool {
+    let keys = seal::Keys::parse(p256dh, auth);
+    let sealed = keys.is_ok_and(|keys| seal::seal(b"{}", &keys).is_ok());
+    origins::Endpoint::parse(endpoint).is_some() && sealed
 }
 
 /// The request's headers (RFC 8030 §5, RFC 8188, RFC 8292).
@@ -345,7 +365,14 @@ mod tests {
         let browser = fakes::push_service::Browser::generate();
         let keys = Keys::parse(&browser.p256dh(), &browser.auth()).expect("keys");
         let origin = inner.origins.find(&"push.example.net".parse().expect("a host")).expect("an origin");
-        let asked = Asked { origin, request: Request::new(()), keys, plain: Bytes::new(), now: Timestamp(0) };
+        let asked = Asked {
+            origin,
+            request: Request::new(()),
+            keys,
+            plain: Bytes::new(),
+            now: Timestamp(0),
+            chosen: Chosen { subscription: 0, key: 0 },
+        };
         let handed = inner.recalls.handed();
         let bytes = std::mem::size_of_val(&inner.send_later(Lane::Bulk, asked, None, handed));
         assert!(bytes <= 2048, "{bytes} bytes");

@@ -1,7 +1,8 @@
 //! Push services by their origin: for each its connections and a token. Browsers choose their service, so there may be
 //! many; the usual ones are kept, and of the others the most recently used.
 
-use super::vapid::{Identity, Token};
+use super::identities::{Chosen, Identities, MOST_KEYS};
+use super::vapid::Token;
 use crate::guard::Guard;
 use crate::http1::{self, Connections, Site};
 use crate::http2::{self, Answer, Pool, PoolSettings, Target};
@@ -47,7 +48,8 @@ pub(super) struct Origin {
     /// Taken instead of the pool once the service has shown that it speaks HTTP/1.1 only.
     old: Arc<Connections>,
     speaks_old: AtomicBool,
-    token: Token,
+    /// One for each key pair.
+    tokens: [Token; MOST_KEYS],
     usual: bool,
     used: AtomicU64,
     /// It has accepted a letter that was signed with our key.
@@ -81,7 +83,7 @@ impl Origin {
             pool: Pool::new(Target::guarded(authority.clone(), tls, guard.clone()), settings),
             old: Connections::new(old, OLD_CONNECTIONS, settings.connect),
             speaks_old: AtomicBool::new(false),
-            token: Token::default(),
+            tokens: Default::default(),
             usual,
             used: AtomicU64::new(0),
             proven: AtomicBool::new(false),
@@ -90,8 +92,8 @@ impl Origin {
     }
 
     /// The `authorization` header for this service.
-    pub(super) fn token(&self, identity: &Identity, now: Timestamp) -> HeaderValue {
-        self.token.at(identity, &self.name, now)
+    pub(super) fn token(&self, identities: &Identities, chosen: Chosen, now: Timestamp) -> HeaderValue {
+        self.tokens[chosen.key].at(identities.at(chosen), &self.name, now)
     }
 
     /// Room on a ready connection of a lane, if there is some right now and nobody stands in line.

@@ -90,6 +90,14 @@ pub(super) fn outcome(said: &Said<'_>) -> Outcome {
     }
 }
 
+/// Whether the answer may mean that the subscription was made for another of our keys.
+pub(super) fn may_want_another_key(said: &Said<'_>) -> bool {
+    match outcome(said) {
+        Outcome::OurFault(_) => matches!(said.status, 400 | 401 | 403),
+        Outcome::Accepted | Outcome::TryLater { .. } | Outcome::Rejected(_) | Outcome::AddressGone(_) => false,
+    }
+}
+
 /// The part of Mozilla's errors that is looked at.
 #[derive(serde::Deserialize)]
 struct Numbered {

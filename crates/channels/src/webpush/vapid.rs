@@ -28,8 +28,8 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Reads the key file's text and the subject.
-    pub(super) fn new(pem: &str, subject: &str) -> Result<Identity, ChannelSetupError> {
+    /// From a key pair and the subject.
+    pub(super) fn new(pair: EcdsaKeyPair, subject: &str) -> Result<Identity, ChannelSetupError> {
         let mend = "write mailto:ADDRESS or https://PAGE, where the operators of push services reach you";
         let contact = subject.strip_prefix("mailto:").or_else(|| subject.strip_prefix("https://"));
         // Anything that would have to be escaped in JSON is no part of an address.
@@ -37,7 +37,6 @@ impl Identity {
         if !contact.is_some_and(plain) || (subject.starts_with("mailto:") && !subject.contains('@')) {
             return Err(ChannelSetupError::new(SUBJECT, format!("{subject:?} is no contact"), mend));
         }
-        let pair = pair(pem)?;
         let public = base64url(pair.public_key().as_ref());
         Ok(Identity { pair, subject: subject.to_owned(), public })
     }
@@ -66,19 +65,22 @@ fn signing_input(origin: &str, expires: i64, subject: &str) -> String {
     format!("{header}.{claims}")
 }
 
-fn pair(pem: &str) -> Result<EcdsaKeyPair, ChannelSetupError> {
+/// Every key pair of a key file, in order; there is at least one.
+pub(super) fn pairs(pem: &str) -> Result<Vec<EcdsaKeyPair>, ChannelSetupError> {
     let wrong = |rule| ChannelSetupError::new("keys/vapid.pem", rule, "restore it from its backup: subscriptions are bound to it");
-    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong("the file holds no PRIVATE KEY block"))?;
-    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der()).map_err(|_| wrong("the file holds no P-256 key"))
+    let blocks: Result<Vec<_>, _> = PrivatePkcs8KeyDer::pem_slice_iter(pem.as_bytes()).collect();
+    let blocks = blocks.ok().filter(|blocks| !blocks.is_empty()).ok_or_else(|| wrong("the file holds no PRIVATE KEY block"))?;
+    let read = |der: &PrivatePkcs8KeyDer<'_>| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der());
+    blocks.iter().map(|der| read(der).map_err(|_| wrong("the file holds no P-256 key"))).collect()
 }
 
-/// The public key of a VAPID key file (PKCS #8 in PEM), as browsers take it for `applicationServerKey`: an uncompressed
+/// The public key in force of a VAPID key file (PKCS #8 in PEM; the first of several), as browsers take it for `applicationServerKey`: an uncompressed
 /// P-256 point in base64url, 87 characters.
 ///
 /// # Errors
 /// When the text holds no such key.
 pub fn vapid_public_key(pem: &str) -> Result<String, ChannelSetupError> {
-    Ok(base64url(pair(pem)?.public_key().as_ref()))
+    Ok(base64url(pairs(pem)?[0].public_key().as_ref()))
 }
 
 /// The token in use with one origin.
@@ -111,9 +113,13 @@ mod tests {
     /// RFC 8292 §2.4.
     const EXAMPLE: &str = "vapid t=eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJodHRwczovL3B1c2guZXhhbXBsZS5uZXQiLCJleHAiOjE0NTM1MjM3NjgsInN1YiI6Im1haWx0bzpwdXNoQGV4YW1wbGUuY29tIn0.i3CYb7t4xfxCDquptFOepC9GAu_HLGkMlMuCGSK2rpiUfnK9ojFwDXb1JrErtmysazNjjvW2L9OkSSHzvoD1oA, k=BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs";
 
+    fn one(key: &fakes::apple::Key) -> EcdsaKeyPair {
+        pairs(key.pem()).expect("a key").remove(0)
+    }
+
     fn identity() -> (fakes::apple::Key, Identity) {
         let key = fakes::apple::Key::generate("K", "T");
-        let identity = Identity::new(key.pem(), "mailto:push@example.com").expect("a key");
+        let identity = Identity::new(one(&key), "mailto:push@example.com").expect("a key");
         (key, identity)
     }
 
@@ -165,13 +171,15 @@ mod tests {
         let (key, _) = identity();
         for subject in ["", "ops@example.org", "mailto:", "mailto:nobody", "http://example.org", "mailto:a@b\"", "https://", "mailto:é@b"]
         {
-            assert_eq!(Identity::new(key.pem(), subject).err().expect(subject).setting, SUBJECT, "{subject}");
+            assert_eq!(Identity::new(one(&key), subject).err().expect(subject).setting, SUBJECT, "{subject}");
         }
         for subject in ["mailto:ops@example.org", "https://example.org/contact"] {
-            assert!(Identity::new(key.pem(), subject).is_ok(), "{subject}");
+            assert!(Identity::new(one(&key), subject).is_ok(), "{subject}");
         }
         for pem in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
             assert_eq!(vapid_public_key(pem).expect_err("no key").setting, "keys/vapid.pem");
         }
+        let damaged = format!("{}\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", key.pem());
+        assert!(vapid_public_key(&damaged).is_err(), "every key of the file is one");
     }
 }

@@ -267,14 +267,22 @@ async fn beside(connections: &Arc<Connections>, lane: Lane) -> Result<Room, Caus
 
 impl Inner {
     fn outcome(&self, answer: Result<Answer, Cause>, used: &HeaderValue, now: Timestamp) -> Outcome {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(cause) => return Outcome::TryLater { after: None, cause },
-        };
-        let status = answer.status.as_u16();
-        let renewed = status == 401 && self.bearer.refused(used);
-        outcomes::outcome(&outcomes::Said { status, headers: &answer.headers, now, renewed })
+        match answer {
+            Ok(answer) => said(&answer, || self.bearer.refused(used), now),
+            Err(cause) => Outcome::TryLater { after: None, cause },
+        }
     }
+}
+
+/// Whether a device's channel URL leads to the service.
+pub(crate) fn leads_to_wns(url: &str) -> bool {
+    ChannelUrl::read(url).is_some()
+}
+
+/// What an answer of Microsoft's means; `renewed` is asked when it refuses the access token.
+pub(crate) fn said(answer: &Answer, renewed: impl FnOnce() -> bool, now: Timestamp) -> Outcome {
+    let status = answer.status.as_u16();
+    outcomes::outcome(&outcomes::Said { status, headers: &answer.headers, now, renewed: status == 401 && renewed() })
 }
 
 fn request(letter: &Letter<'_>, url: ChannelUrl<'_>, authorization: HeaderValue) -> Option<Request<()>> {

@@ -102,7 +102,7 @@ fn telling() -> Vec<Route> {
             REGISTRATION,
             routing::delete(unregister),
             doc("unregisterDevice", "Give up this device's registrations", Access::Device)
-                .query("service", "With which service. Needed.", shape::words(Service::ALL.iter().map(|s| s.word()).collect()))
+                .needed_query("service", "With which service.", shape::words(Service::ALL.iter().map(|s| s.word()).collect()))
                 .query("app", "Only of this app.", shape::text())
                 .query("environment", "Only in this environment.", shape::words(Environment::ALL.iter().map(|e| e.word()).collect()))
                 .gives_nothing("They are gone.")

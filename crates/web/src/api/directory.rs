@@ -43,8 +43,8 @@ pub fn routes() -> Vec<Route> {
             routing::get(resolve),
             doc("resolve", "Find objects by name", READ)
                 .detail("Everything that a name may mean: none, one or several objects; by id, else external id, else UPN or name.")
-                .query("kind", "Of which kind. Needed.", shape::words(vec!["user", "group", "device"]))
-                .query("name", "An id, an external id, a UPN or a name. Needed.", shape::text())
+                .needed_query("kind", "Of which kind.", shape::words(vec!["user", "group", "device"]))
+                .needed_query("name", "An id, an external id, a UPN or a name.", shape::text_of(1, 256))
                 .gives(200, "What the name may mean; at most ten.", "NamedPage"),
         ),
         get(

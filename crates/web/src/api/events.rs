@@ -22,7 +22,7 @@ pub fn routes() -> Vec<Route> {
                  made from, and what became of it. Reasons are told in the language of Accept-Language (en, fr).",
             )
             .id("id", "The id of an event or notification.")
-            .query("person", "Id, external id or UPN. Needed.", shape::text())
+            .needed_query("person", "Id, external id or UPN.", shape::text_of(1, 256))
             .header("Accept-Language", "en or fr.", shape::text())
             .gives(200, "The explanation.", "Why")
             .refuses(409, "ambiguous_name"),

@@ -23,7 +23,9 @@ notification why somebody got it or not.\n\nAll times are RFC 3339 in UTC. Field
 pages: take `nextCursor` as `cursor` of the next request until it is null. Objects that can be edited carry an `ETag`; send it back as \
 `If-Match` to change only what you have read.\n\nA POST that creates takes an `Idempotency-Key`: the same key and body within a day give the \
 first answer again, without secrets and with `Idempotent-Replay: true`. Every refusal is a problem document (RFC 9457) with a stable `code`, \
-a sentence that says how to mend it, and every field at fault.";
+a sentence that says how to mend it, and every field at fault.\n\nBounds of the server itself: 1 MiB for a JSON body, 128 levels in it, 16 KiB and \
+100 fields for the head of a request (431), some seconds to send both (408), and as many requests a second with one token as the server's \
+configuration says (429).";
 
 /// The groups of operations, in the order in which people need them.
 pub const TAGS: [(&str, &str); 10] = [
@@ -90,7 +92,7 @@ fn operation(route: &Route) -> OperationBuilder {
             Place::Query => ParameterIn::Query,
             Place::Header => ParameterIn::Header,
         };
-        let required = if param.place == Place::Path { Required::True } else { Required::False };
+        let required = if param.needed { Required::True } else { Required::False };
         let made = ParameterBuilder::new().name(param.name).parameter_in(place).required(required);
         operation = operation.parameter(made.description(Some(param.about.clone())).schema(Some(param.shape.schema())));
     }
@@ -169,6 +171,7 @@ fn sentence(status: u16) -> &'static str {
         401 => "There is no token, or it is not known, revoked or expired.",
         403 => "The token lacks the permission, or the object lies outside its scope.",
         404 => "There is no such object.",
+        408 => "The body did not come in time.",
         409 => "It contradicts the present state.",
         412 => "The object was changed since it was read.",
         413 => "The body is too large.",

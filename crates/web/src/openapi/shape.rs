@@ -17,6 +17,7 @@ pub struct Shape {
 #[derive(Clone, Debug)]
 enum Kind {
     Text { format: Option<&'static str>, least: Option<usize>, most: Option<usize> },
+    Like(&'static str),
     Words(Vec<&'static str>),
     Number { least: Option<i64>, most: Option<i64> },
     Flag,
@@ -57,6 +58,11 @@ pub fn text() -> Shape {
 /// Text of a length in characters.
 pub fn text_of(least: usize, most: usize) -> Shape {
     shape(Kind::Text { format: None, least: Some(least), most: Some(most) })
+}
+
+/// Text of a form, as a regular expression (ECMA-262).
+pub fn text_like(pattern: &'static str) -> Shape {
+    shape(Kind::Like(pattern))
 }
 
 /// An id.
@@ -167,6 +173,7 @@ impl Shape {
     pub fn schema(&self) -> RefOr<Schema> {
         let made: Schema = match &self.kind {
             Kind::Text { format, least, most } => self.text(*format, *least, *most),
+            Kind::Like(pattern) => self.object(Type::String).pattern(Some(*pattern)).into(),
             Kind::Words(list) => {
                 let null = self.nullable.then_some(Value::Null);
                 let values: Vec<Value> = list.iter().map(|word| Value::from(*word)).chain(null).collect();

@@ -16,7 +16,7 @@ pub async fn serve(world: &World) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
-    let task = tokio::spawn(web::serve(listener, world.router.clone(), stop.clone(), Duration::from_secs(20)));
+    let task = tokio::spawn(web::serve(listener, world.router.clone(), web::Limits::default(), stop.clone(), Duration::from_secs(20)));
     Served { stop, task, address }
 }
 

@@ -171,6 +171,7 @@ impl World {
             web_push_key: WEB_PUSH_KEY.into(),
             api: true,
             integrations: Vec::new(),
+            limits: web::Limits::default(),
         };
         let router = web::router(engine.clone(), extras);
         let described = schema::of(&router).await;
