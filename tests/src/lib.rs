@@ -11,6 +11,7 @@
 mod api;
 mod app;
 mod autopush;
+mod cable;
 mod firefox;
 mod folder;
 mod org;
@@ -21,6 +22,7 @@ mod stage;
 pub use api::{Api, Reply};
 pub use app::{App, Frame, Heard, Stream};
 pub use autopush::Autopush;
+pub use cable::{Cable, Fault};
 pub use firefox::{Firefox, Page};
 pub use folder::{Folder, free_port};
 pub use org::{DeviceRow, Org, PersonRow, channel_of, google_token_of, token_of};

@@ -9,14 +9,14 @@ use crate::deliver::Hand;
 use crate::dispatch::{self, People, Planned, Reading, SMALL, Spec};
 use crate::inbox::Reached;
 use crate::notifications::{Extent, NotificationDraft, NotificationView, ResendOnly};
-use crate::{Engine, Repeat, deliver};
+use crate::{Engine, Repeat, alarms, deliver};
 use model::event::EventState;
 use model::roles::Actor;
 use model::source::EventTypeDeclaration;
 use model::{Lane, PersonKey, Refusal, RefusalKind};
 use serde_json::Value;
 use std::sync::Arc;
-use store::{Acceptance, Accepted, Answer, EventRow, Lease, NewEvent, Once, PagePlan, Text};
+use store::{Acceptance, Accepted, Answer, EventRow, Lease, NewEvent, Once, PagePlan, StoreError, Text};
 use uuid::Uuid;
 
 /// The kind of event that administrators write.
@@ -161,6 +161,11 @@ impl Engine {
         };
         let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), once, plan };
         let accepted = self.inner.store.accept(self.inner.tenant_key(), acceptance).await;
+        match &accepted {
+            Ok(_) => alarms::store_works(self).await,
+            Err(StoreError::Unavailable(cause)) => alarms::store_failed(self, &format!("nothing can be accepted: {cause}")),
+            Err(_) => {}
+        }
         let accepted = accepted.map_err(|e| crate::refusal("notification", e))?;
         metrics::counter!("carillon_events_accepted_total", "kind" => kind.name).increment(1);
         self.set_off(row.clone(), accepted, &order, hand.flatten());

@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+/// How long the store may take to answer the question whether it is there: load balancers wait no longer.
+const READY_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What is handed in.
 pub struct Parts {
     /// Where everything is remembered.
@@ -86,6 +89,8 @@ pub(crate) struct Inner {
     pub cards: Cards,
     pub pauses: Pauses,
     pub suspicion: Suspicion,
+    /// Alarms that the store could not keep when they were raised, with what they say.
+    pub unkept: parking_lot::Mutex<std::collections::BTreeMap<String, String>>,
     /// Room for campaign segments, which dispatch and deliver share.
     pub rooms: Rooms,
     pub doorkeeper: Doorkeeper,
@@ -129,6 +134,7 @@ impl Engine {
             cards: Cards::default(),
             pauses: Pauses::default(),
             suspicion: Suspicion::default(),
+            unkept: parking_lot::Mutex::default(),
             rooms: Rooms::new(&parts.channels),
             store: parts.store,
             channels: parts.channels,
@@ -216,9 +222,10 @@ impl Engine {
         &self.inner.tenant
     }
 
-    /// Whether everything that requests need is there.
+    /// Whether everything that requests need is there. A store that does not answer within [`READY_WITHIN`] is not.
     pub async fn ready(&self) -> bool {
-        self.inner.roster.is_loaded() && self.inner.store.settings(self.inner.tenant.key).await.is_ok()
+        let asked = tokio::time::timeout(READY_WITHIN, self.inner.store.settings(self.inner.tenant.key));
+        self.inner.roster.is_loaded() && matches!(asked.await, Ok(Ok(_)))
     }
 
     /// The store, for wiring and metrics.
