@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod deny;
+mod soak;
 mod steps;
 mod tidy;
 mod workspace;
@@ -20,6 +21,7 @@ Usage: cargo xtask <TASK>
 Tasks:
   check           rustfmt, tidy, clippy, all tests, cargo deny, the manual; installs what it needs where it may
   bench [ROW…]    the benchmark program in release mode; without rows, all of them
+  soak [OPTION…]  the server under a small load for an hour, and whether it stays as it is; --minutes N, --rate R
   tidy            the rules of the tree: who imports whom, lengths, names, words
 
 Exit code: 0 when everything passed, 1 when something failed, 2 for wrong use.
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let passed = match (task, rest) {
         ("check", []) => Workspace::find().and_then(|w| check::check(&w)),
         ("bench", rows) => Workspace::find().and_then(|w| bench::bench(&w, rows)),
+        ("soak", options) => Workspace::find().and_then(|w| soak::soak(&w, options)),
         ("tidy", []) => Workspace::find().and_then(|w| tidy::tidy(&w)),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");
