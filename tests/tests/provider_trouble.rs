@@ -14,7 +14,7 @@ use stories::{Cable, Fault, Org, SOON, Stage, channel_of, eventually, when};
 /// People who are reached by each channel, and by it alone.
 const EACH: u64 = 40;
 /// Streams on a connection of a fake.
-const STREAMS: u32 = 20;
+const STREAMS: u32 = 10;
 /// The channels, in the order of [`House::stats`].
 const CHANNELS: [&str; 5] = ["apns", "email", "fcm", "wns", "webpush"];
 /// Longest wait for what was held to go out: pauses double up to 32 s, and the fifth time in a row makes 16 s.
@@ -114,7 +114,8 @@ impl House {
     fn stats(&self) -> [Seen; 5] {
         let (apple, relay, push) = (self.stage.apple.stats(), self.stage.relay.stats(), self.push.stats());
         let seen = |connections, accepted, distinct, repeats| Seen { connections, accepted, distinct, repeats };
-        let [google, microsoft] = [self.google.stats(), self.microsoft.stats()].map(|s| seen(s.connections, s.accepted, s.distinct, s.repeats));
+        let [google, microsoft] =
+            [self.google.stats(), self.microsoft.stats()].map(|s| seen(s.connections, s.accepted, s.distinct, s.repeats));
         [
             seen(apple.connections, apple.accepted, apple.distinct, apple.repeats),
             seen(relay.connections, relay.accepted, relay.distinct, relay.repeats),
@@ -179,7 +180,9 @@ impl House {
             assert!(seen.repeats <= bound, "{what}: {channel}: {seen:?}, at most {bound} repeats");
             println!("{what}: {channel}: {} connections, {} repeats", seen.connections, seen.repeats);
         }
-        for (device, service) in [("apns-7-device", "apns"), ("fcm-7-device", "fcm"), ("wns-7-device", "wns"), ("webpush-7-device", "webpush")] {
+        for (device, service) in
+            [("apns-7-device", "apns"), ("fcm-7-device", "fcm"), ("wns-7-device", "wns"), ("webpush-7-device", "webpush")]
+        {
             self.assert_registered(device, service).await;
         }
         eventually("the alarms to be over", SOON, async || when(self.stage.api.alarms().await.is_empty())).await;
@@ -217,8 +220,8 @@ impl House {
 async fn connections_that_are_reset_or_told_to_go_away_lose_nothing() {
     let house = House::open().await;
     house.trouble(Mode::Reset).await;
-    house.trouble(Mode::Goaway { after: 7, abrupt: false }).await;
-    house.trouble(Mode::Goaway { after: 7, abrupt: true }).await;
+    house.trouble(Mode::Goaway { after: 3, abrupt: false }).await;
+    house.trouble(Mode::Goaway { after: 3, abrupt: true }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -86,7 +86,10 @@ async fn serve<T: AsyncRead + AsyncWrite + Unpin>(state: Arc<State>, io: T) {
         .initial_connection_window_size(16 << 20)
         .max_pending_accept_reset_streams(10_000)
         .max_concurrent_reset_streams(10_000);
-    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE, builder.handshake::<_, Bytes>(Noisy::new(io, state.script.noise()))).await else { return };
+    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE, builder.handshake::<_, Bytes>(Noisy::new(io, state.script.noise()))).await
+    else {
+        return;
+    };
     let follow = state.script.follow();
     let follow_checks = state.checks.subscribe();
     let (script, checks) = (state.script.now(), follow_checks.borrow().clone());
