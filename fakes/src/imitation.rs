@@ -5,9 +5,10 @@
 use crate::authority::Authority;
 use crate::control::{self, Page};
 use crate::door::{self, Door};
+use crate::noise::Noisy;
 use crate::pace::Pace;
 use crate::recent::Recent;
-use crate::script::{Mode, Prompter, Script};
+use crate::script::{Mode, PAGE, Prompter, Script};
 use crate::tally::Tally;
 use bytes::Bytes;
 use http::request::Parts;
@@ -319,10 +320,11 @@ where
 {
     let wire = Arc::new(Wire { taken: AtomicU64::new(0), ending: watch::Sender::new(Ending::None) });
     let mut ending = wire.ending.subscribe();
+    let noise = state.script.noise();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(state.streams).initial_connection_window_size(16 << 20);
     let service = service_fn(move |request| push(state.clone(), wire.clone(), request));
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(Noisy::new(io, noise)), service));
     loop {
         tokio::select! {
             _ = serving.as_mut() => return,
@@ -351,6 +353,13 @@ async fn push<O: Original>(state: Arc<State<O>>, wire: Arc<Wire>, request: Reque
         wire.ending.send_replace(Ending::Cut);
         return std::future::pending().await;
     }
+    if let Some(status) = script.mode.page() {
+        let mut page = Response::new(Full::from(PAGE));
+        *page.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_GATEWAY);
+        page.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/html"));
+        state.counters.refused.fetch_add(1, Ordering::Relaxed);
+        return Ok(state.dated(page));
+    }
     let address = state.original.address(&head, &body);
     let answer = state.answer(&script, &address, &head, &body);
     state.note(&script.mode, &address, &head, &body, &answer);
@@ -366,7 +375,7 @@ async fn push<O: Original>(state: Arc<State<O>>, wire: Arc<Wire>, request: Reque
         }
         Mode::Slow { .. } => tokio::time::sleep(script.mode.latency()).await,
         Mode::Rate { per_second } => tokio::time::sleep_until(state.pace.turn(per_second, Instant::now()).into()).await,
-        Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Reset | Mode::Closed => {}
+        Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Reset | Mode::Noise | Mode::Babble { .. } | Mode::Closed => {}
     }
     Ok(state.dated(state.original.respond(&answer)))
 }
@@ -396,7 +405,7 @@ impl<O: Original> State<O> {
                 return Answer { retry_after_seconds: *retry_after_seconds, ..self.original.too_many() };
             }
             Mode::Limit { .. } | Mode::Ok | Mode::Slow { .. } | Mode::Rate { .. } => {}
-            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Closed => {}
+            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Noise | Mode::Babble { .. } | Mode::Closed => {}
         }
         let answer = self.original.examine(head, body);
         let wanted = self.text.lock();
@@ -410,7 +419,7 @@ impl<O: Original> State<O> {
 
     /// Counts and logs a whole push.
     fn note(&self, mode: &Mode, address: &str, head: &Parts, body: &[u8], answer: &Answer) {
-        let stall = *mode == Mode::Stall;
+        let stall = mode.is_mute();
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
         if self.original.takes(answer) && !stall {
             self.counters.accepted.fetch_add(1, Ordering::Relaxed);

@@ -11,6 +11,7 @@ mod door;
 pub mod google;
 mod imitation;
 pub mod microsoft;
+mod noise;
 mod pace;
 pub mod push_service;
 mod recent;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -53,6 +54,14 @@ pub enum Mode {
     },
     /// Takes everything and never answers.
     Stall,
+    /// Takes everything and answers in bytes that are no answer of any protocol. Nothing of it counts as accepted.
+    Noise,
+    /// Takes nothing: answers like a box on the way that knows nothing of the provider, with this status and a page for people (SMTP:
+    /// with a line that is no reply).
+    Babble {
+        /// Status of the page.
+        status: u16,
+    },
     /// Does not listen at all: connections are refused, open ones are cut.
     Closed,
 }
@@ -73,27 +82,51 @@ impl<A> Default for Script<A> {
 }
 
 /// The place where a script is changed and where every connection hears of it.
-pub(crate) struct Prompter<A>(watch::Sender<Arc<Script<A>>>);
+pub(crate) struct Prompter<A> {
+    script: watch::Sender<Arc<Script<A>>>,
+    noise: Arc<AtomicBool>,
+}
+
+/// The page of a box on the way.
+pub(crate) const PAGE: &str = "<html><head><title>Sorry</title></head><body>{\"error\": <h1>The upstream is away</h1></body></html>";
 
 impl<A: Clone + Send + Sync + 'static> Prompter<A> {
     pub(crate) fn new(script: Script<A>) -> Prompter<A> {
-        Prompter(watch::Sender::new(Arc::new(script)))
+        Prompter { script: watch::Sender::new(Arc::new(script)), noise: Arc::default() }
     }
 
     pub(crate) fn change(&self, edit: impl FnOnce(&mut Script<A>)) {
-        self.0.send_modify(|script| edit(Arc::make_mut(script)));
+        self.script.send_modify(|script| {
+            edit(Arc::make_mut(script));
+            self.noise.store(script.mode == Mode::Noise, Ordering::Relaxed);
+        });
     }
 
     pub(crate) fn follow(&self) -> watch::Receiver<Arc<Script<A>>> {
-        self.0.subscribe()
+        self.script.subscribe()
+    }
+
+    /// Whether connections talk noise, as it changes.
+    pub(crate) fn noise(&self) -> Arc<AtomicBool> {
+        self.noise.clone()
     }
 
     pub(crate) fn now(&self) -> Arc<Script<A>> {
-        self.0.borrow().clone()
+        self.script.borrow().clone()
     }
 }
 
 impl Mode {
+    /// Whether what is taken gets no answer that anybody could read, and so does not count.
+    pub(crate) fn is_mute(&self) -> bool {
+        matches!(self, Mode::Stall | Mode::Noise)
+    }
+
+    /// The status of a page that is answered in place of everything.
+    pub(crate) fn page(&self) -> Option<u16> {
+        if let Mode::Babble { status } = self { Some(*status) } else { None }
+    }
+
     /// How long this mode holds an answer back, apart from pacing.
     pub(crate) fn latency(&self) -> Duration {
         match self {
@@ -105,6 +138,8 @@ impl Mode {
             | Mode::Reset
             | Mode::Goaway { .. }
             | Mode::Stall
+            | Mode::Noise
+            | Mode::Babble { .. }
             | Mode::Closed => Duration::ZERO,
         }
     }

@@ -86,6 +86,19 @@ impl PrivatePostgres {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Makes a tablespace of this name in a new folder below `place`, which everybody may enter.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn tablespace(&self, place: &Path, name: &str) {
+        let folder = place.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder for the tablespace");
+        if let Some((uid, gid)) = self.user {
+            std::os::unix::fs::chown(&folder, Some(uid), Some(gid)).expect("the folder is handed over");
+        }
+        self.sql("postgres", &format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display()));
+    }
+
     /// Runs SQL in a database; answers what it prints.
     ///
     /// # Panics

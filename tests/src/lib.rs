@@ -11,6 +11,7 @@
 mod api;
 mod app;
 mod autopush;
+mod cable;
 mod firefox;
 mod folder;
 mod front;
@@ -23,6 +24,7 @@ mod strangers;
 pub use api::{Api, Reply};
 pub use app::{App, Frame, Heard, Stream};
 pub use autopush::Autopush;
+pub use cable::{Cable, Fault};
 pub use firefox::{Firefox, Page};
 pub use folder::{Folder, free_port};
 pub use front::Front;

@@ -122,6 +122,14 @@ impl Server {
         self.port
     }
 
+    /// The number of its process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a server that runs has a number").id()
+    }
+
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -1,9 +1,11 @@
 //! A stage: the fakes of Apple and of a mail relay in this process, and a real server that is set up for them.
 
 use crate::api::Api;
+use crate::cable::Cable;
 use crate::server::Server;
 use fakes::apple::Key;
 use fakes::{Authority, apple, relay};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The app's bundle id, for which the fake Apple takes pushes.
@@ -23,6 +25,8 @@ pub struct Scene {
     pub more: String,
     /// Further files beside the configuration: name and text.
     pub files: Vec<(&'static str, String)>,
+    /// Whether the server reaches Apple and the relay by cables that can be broken.
+    pub cabled: bool,
     /// Where the store is, when it is not in the data folder.
     pub database: Option<String>,
     /// The filter of the server's log.
@@ -37,6 +41,8 @@ pub struct Stage {
     pub apple: apple::Running,
     /// The fake relay.
     pub relay: relay::Running,
+    /// The ways to Apple and to the relay, where they are cables.
+    pub cables: Vec<Cable>,
     /// The server.
     pub server: Server,
     /// The API as its first owner sees it.
@@ -80,6 +86,7 @@ impl Stage {
             email: String::new(),
             more: String::new(),
             files: Vec::new(),
+            cabled: false,
             database: None,
             log: "info",
             wrong_key: None,
@@ -87,6 +94,12 @@ impl Stage {
         edit(&mut scene);
         let apple = apple::start(scene.apple).await.expect("the fake Apple starts");
         let relay = relay::start(scene.relay).await.expect("the fake relay starts");
+        let mut cables = Vec::new();
+        if scene.cabled {
+            cables.extend([Cable::to(apple.addr).await, Cable::to(relay.addr).await]);
+        }
+        let way = |n: usize, to: SocketAddr| cables.get(n).map_or(to, |cable: &Cable| cable.addr);
+        let (to_apple, to_relay) = (way(0, apple.addr), way(1, relay.addr));
         let mut server = Server::prepare("");
         server.folder().write("ca.pem", authority.pem());
         server.folder().write("relay-password", "secret-of-the-relay\n");
@@ -101,16 +114,16 @@ impl Stage {
              [channels.apns]\nendpoint = \"{}\"\nkey_file = \"key.p8\"\nkey_id = \"{}\"\nteam_id = \"{}\"\ntopic = \"{TOPIC}\"\nca_file = \"ca.pem\"\n{apns}\n\
              [channels.email]\nhost = \"{}\"\nport = {}\ntls = \"starttls\"\nusername = \"carillon\"\npassword_file = \"relay-password\"\n\
              from = \"Example Org <notifications@example.org>\"\nca_file = \"ca.pem\"\n{email}\n{more}\n",
-            apple.endpoint(),
+            apple.endpoint().replace(&apple.addr.to_string(), &to_apple.to_string()),
             key.key_id,
             key.team_id,
-            relay.addr.ip(),
-            relay.addr.port(),
+            to_relay.ip(),
+            to_relay.port(),
         );
         server.configure(&configuration);
         server.restart().await;
         let api = Api::new(&server.url(), &server.token());
-        Stage { apple, relay, server, api, key, configuration }
+        Stage { apple, relay, cables, server, api, key, configuration }
     }
 
     /// Another process on the same store, with the same keys: of the same work, or `only` these parts of it.
@@ -118,18 +131,28 @@ impl Stage {
     /// # Panics
     /// When it does not become ready.
     pub async fn another(&self, only: Option<&str>) -> (Server, Api) {
+        self.another_by(|_| {}, only).await
+    }
+
+    /// The same, when `edit` has changed what it is configured with: another way to the store, say.
+    ///
+    /// # Panics
+    /// As [`Stage::another`].
+    pub async fn another_by(&self, edit: impl FnOnce(&mut String), only: Option<&str>) -> (Server, Api) {
         let mut server = Server::prepare("");
         for name in ["ca.pem", "relay-password", "key.p8"] {
             let text = std::fs::read_to_string(self.server.folder().path().join(name)).expect("the first server's files are there");
             server.folder().write(name, &text);
         }
         let keys = self.server.data().join("keys");
-        server.configure(&format!(
+        let mut configuration = format!(
             "{}\n[keys]\nat_rest_file = {:?}\nvapid_file = {:?}\n",
             self.configuration,
             keys.join("at-rest.key"),
             keys.join("vapid.pem"),
-        ));
+        );
+        edit(&mut configuration);
+        server.configure(&configuration);
         if let Some(only) = only {
             server.only(only);
         }

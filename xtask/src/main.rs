@@ -9,6 +9,7 @@ mod check;
 mod deny;
 mod fuzz;
 mod packaging;
+mod soak;
 mod steps;
 mod tidy;
 mod workspace;
@@ -24,6 +25,7 @@ Tasks:
   bench [ROW…]    the benchmark program in release mode; without rows, all of them
   fuzz [--seconds N] [TARGET…]
                   the fuzz targets, built with libFuzzer on stable Rust; 60 s each unless said
+  soak [OPTION…]  the server under a small load for an hour, and whether it stays as it is; --minutes N, --rate R
   tidy            the rules of the tree: who imports whom, lengths, names, words
 
 Exit code: 0 when everything passed, 1 when something failed, 2 for wrong use.
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         ("check", []) => Workspace::find().and_then(|w| check::check(&w)),
         ("bench", rows) => Workspace::find().and_then(|w| bench::bench(&w, rows)),
         ("fuzz", arguments) => Workspace::find().and_then(|w| fuzz::fuzz(&w, arguments)),
+        ("soak", options) => Workspace::find().and_then(|w| soak::soak(&w, options)),
         ("tidy", []) => Workspace::find().and_then(|w| tidy::tidy(&w)),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");

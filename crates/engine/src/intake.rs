@@ -9,7 +9,7 @@ use crate::deliver::Hand;
 use crate::dispatch::{self, People, Planned, Reading, SMALL, Spec};
 use crate::inbox::Reached;
 use crate::notifications::{Extent, NotificationDraft, NotificationView, ResendOnly};
-use crate::{Engine, Repeat, deliver};
+use crate::{Engine, Repeat, alarms, deliver};
 use model::event::EventState;
 use model::limits::Counted;
 use model::roles::Actor;
@@ -164,7 +164,13 @@ impl Engine {
             crate::watch::planned(&plan.rows);
         }
         let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), once, plan };
-        let accepted = match self.inner.store.accept(self.inner.tenant_key(), acceptance).await {
+        let accepted = self.inner.store.accept(self.inner.tenant_key(), acceptance).await;
+        match &accepted {
+            Ok(_) => alarms::store_works(self).await,
+            Err(StoreError::Unavailable(cause)) => alarms::store_failed(self, &format!("nothing can be accepted: {cause}")),
+            Err(_) => {}
+        }
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(error) => return Err(self.not_accepted(error).await),
         };

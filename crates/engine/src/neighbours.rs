@@ -5,7 +5,7 @@
 //! process that cannot read it for [`BLIND`] stops sending until it can.
 
 use crate::standing::Bell;
-use crate::{Engine, dispatch};
+use crate::{Engine, alarms, dispatch};
 use model::{DeviceKey, EventKey, Timestamp};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -103,6 +103,7 @@ async fn look(engine: Engine) {
             Ok(Ok(row)) => match take_over(&engine, row).await {
                 Ok(()) => {
                     seen = Instant::now();
+                    alarms::store_works(&engine).await;
                     String::new()
                 }
                 Err(error) => format!("what another process changed cannot be read: {error}"),
@@ -118,7 +119,7 @@ async fn look(engine: Engine) {
         if inner.standing.see(inner, sees) != sees {
             match sees {
                 true => tracing::info!("sending goes on: the policy can be read again"),
-                false => tracing::error!("sending stops: the policy cannot be read, so it is not known what it allows"),
+                false => alarms::store_failed(&engine, "the policy cannot be read, so it is not known what it allows, and sending stops"),
             }
         }
         tokio::select! {

@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+/// How long the store may take to answer the question whether it is there: load balancers wait no longer.
+const READY_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What is handed in.
 pub struct Parts {
     /// Where everything is remembered.
@@ -86,6 +89,8 @@ pub(crate) struct Inner {
     pub cards: Cards,
     pub pauses: Pauses,
     pub suspicion: Suspicion,
+    /// Alarms that the store could not keep when they were raised, with what they say.
+    pub unkept: parking_lot::Mutex<std::collections::BTreeMap<String, String>>,
     /// Room for campaign segments, which dispatch and deliver share.
     pub rooms: Rooms,
     pub doorkeeper: Doorkeeper,
@@ -129,6 +134,7 @@ impl Engine {
             cards: Cards::default(),
             pauses: Pauses::default(),
             suspicion: Suspicion::default(),
+            unkept: parking_lot::Mutex::default(),
             rooms: Rooms::new(&parts.channels),
             store: parts.store,
             channels: parts.channels,
@@ -217,12 +223,12 @@ impl Engine {
         &self.inner.tenant
     }
 
-    /// Whether everything that requests need is there.
+    /// Whether everything that requests need is there. A store that does not answer within [`READY_WITHIN`] is not.
     pub async fn ready(&self) -> bool {
         let (store, tenant) = (&self.inner.store, self.inner.tenant.key);
         // What several processes share may also be of another version by now: then requests belong elsewhere.
-        let answers = if store.is_shared() { store.standing(tenant).await.is_ok() } else { store.settings(tenant).await.is_ok() };
-        self.inner.roster.is_loaded() && answers
+        let answers = async { if store.is_shared() { store.standing(tenant).await.is_ok() } else { store.settings(tenant).await.is_ok() } };
+        self.inner.roster.is_loaded() && tokio::time::timeout(READY_WITHIN, answers).await.unwrap_or(false)
     }
 
     /// The store, for wiring and metrics.

@@ -2,7 +2,7 @@
 //! ran, so what is committed lags what was answered by one commit. While the store cannot write, outcomes wait here and
 //! sending stops by back-pressure: nothing that was answered is forgotten.
 
-use crate::Engine;
+use crate::{Engine, alarms};
 use model::SegmentKey;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ const QUEUE: usize = 1_000;
 const GATHER: Duration = Duration::from_millis(4);
 /// A commit of at least this many says that outcomes stream in; below it the next one is not kept waiting.
 const STREAM: usize = 64;
-/// Wait before a failed commit is tried again.
+/// Wait before a failed commit is tried again; telling of it takes no longer.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// The queue of settlements.
@@ -67,6 +67,8 @@ pub(crate) async fn run(engine: Engine) {
     let Some(mut queue) = engine.inner.settler.taken.lock().take() else { return };
     let mut batch = Vec::with_capacity(BATCH);
     let mut streaming = false;
+    // An alarm may be left from before a restart: the first commit ends it.
+    let mut sound = false;
     loop {
         let received = tokio::select! {
             biased;
@@ -85,7 +87,11 @@ pub(crate) async fn run(engine: Engine) {
             }
         }
         streaming = batch.len() >= STREAM;
-        commit(&engine, std::mem::take(&mut batch)).await;
+        sound &= commit(&engine, std::mem::take(&mut batch)).await;
+        if !sound && !engine.inner.stop.is_cancelled() {
+            alarms::clear(&engine, alarms::STORE).await;
+        }
+        sound = true;
     }
 }
 
@@ -97,8 +103,10 @@ async fn idle_and_stopping(engine: &Engine) {
     }
 }
 
-async fn commit(engine: &Engine, batch: Vec<Settle>) {
+/// Commits a batch, however often it takes; answers whether it went at once.
+async fn commit(engine: &Engine, batch: Vec<Settle>) -> bool {
     let inner = &engine.inner;
+    let mut at_once = true;
     metrics::histogram!("carillon_settle_batch_rows").record(batch.len() as f64);
     let batch: Arc<[Settle]> = batch.into();
     loop {
@@ -120,20 +128,17 @@ async fn commit(engine: &Engine, batch: Vec<Settle>) {
                 if settled.next_due.is_some() {
                     inner.planned.notify_one();
                 }
-                return;
+                return at_once;
             }
             Err(error) => {
+                at_once = false;
                 tracing::error!(%error, rows = batch.len(), "outcomes cannot be written; they wait");
-                crate::alarms::raise(
-                    engine,
-                    "store_unavailable",
-                    &format!("outcomes cannot be written: {error}; free space or mend the disk"),
-                )
-                .await;
+                let detail = format!("outcomes cannot be written: {error}; free space, or mend the disk or the database");
+                let told = tokio::time::timeout(AGAIN, alarms::raise(engine, alarms::STORE, &detail));
+                let (_, ()) = tokio::join!(told, tokio::time::sleep(AGAIN));
                 if inner.stop.is_cancelled() && inner.tasks.len() <= 1 {
-                    return;
+                    return false;
                 }
-                tokio::time::sleep(AGAIN).await;
             }
         }
     }

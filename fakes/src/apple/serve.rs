@@ -3,7 +3,8 @@
 
 use super::rules::{self, Answer, Seen};
 use super::{Arrival, State};
-use crate::script::{Mode, Script};
+use crate::noise::Noisy;
+use crate::script::{Mode, PAGE, Script};
 use bytes::{Bytes, BytesMut};
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
@@ -72,6 +73,8 @@ struct Partial {
 struct Pending {
     answer: Answer,
     apns_id: Option<HeaderValue>,
+    /// The answer is a page of somebody else.
+    page: bool,
     respond: SendResponse<Bytes>,
 }
 
@@ -83,7 +86,10 @@ async fn serve<T: AsyncRead + AsyncWrite + Unpin>(state: Arc<State>, io: T) {
         .initial_connection_window_size(16 << 20)
         .max_pending_accept_reset_streams(10_000)
         .max_concurrent_reset_streams(10_000);
-    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE, builder.handshake::<_, Bytes>(io)).await else { return };
+    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE, builder.handshake::<_, Bytes>(Noisy::new(io, state.script.noise()))).await
+    else {
+        return;
+    };
     let follow = state.script.follow();
     let follow_checks = state.checks.subscribe();
     let (script, checks) = (state.script.now(), follow_checks.borrow().clone());
@@ -191,7 +197,7 @@ impl Serving {
         }
         self.taken += 1;
         let answer = self.answer(&partial.head, payload, now);
-        let stall = self.script.mode == Mode::Stall;
+        let stall = self.script.mode.is_mute();
         let token = rules::token_of(&partial.head).unwrap_or("");
         if answer.status == 200 && !stall {
             counters.accepted.fetch_add(1, Ordering::Relaxed);
@@ -208,16 +214,17 @@ impl Serving {
             status: if stall { 0 } else { answer.status },
             reason: answer.reason.clone(),
         });
-        if stall {
+        if self.script.mode == Mode::Stall {
             self.stalled.push(partial.respond);
             return;
         }
         if let Mode::Goaway { after, abrupt } = self.script.mode
-            && self.taken == after
+            && self.taken >= after
         {
             self.leaving = Some(abrupt);
         }
-        let pending = Pending { answer, apns_id: partial.head.headers.get("apns-id").cloned(), respond: partial.respond };
+        let apns_id = partial.head.headers.get("apns-id").cloned();
+        let pending = Pending { answer, apns_id, page: self.script.mode.page().is_some(), respond: partial.respond };
         match self.due() {
             Some(due) => self.held.push_back((due, pending)),
             None => pending.send(),
@@ -229,7 +236,7 @@ impl Serving {
             Mode::Slow { .. } => Some(Instant::now() + self.script.mode.latency()),
             Mode::Rate { per_second } => Some(self.state.pace.turn(per_second, Instant::now())),
             Mode::Goaway { abrupt: true, .. } => Some(Instant::now() + Duration::from_secs(60)),
-            Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Goaway { .. } => None,
+            Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Goaway { .. } | Mode::Noise | Mode::Babble { .. } => None,
             Mode::Reset | Mode::Stall | Mode::Closed => None,
         }
     }
@@ -242,6 +249,7 @@ impl Serving {
             return answer.clone();
         }
         match &self.script.mode {
+            Mode::Babble { status } => return Answer::refused(*status, "Page"),
             Mode::Refuse { status, reason, retry_after_seconds } => {
                 return Answer { retry_after_seconds: *retry_after_seconds, ..Answer::refused(*status, reason) };
             }
@@ -249,7 +257,7 @@ impl Serving {
                 return Answer { retry_after_seconds: *retry_after_seconds, ..Answer::refused(429, "TooManyRequests") };
             }
             Mode::Limit { .. } | Mode::Ok | Mode::Slow { .. } | Mode::Rate { .. } => {}
-            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Closed => {}
+            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Noise | Mode::Closed => {}
         }
         if self.follow_checks.has_changed().unwrap_or(false) {
             self.checks = self.follow_checks.borrow_and_update().clone();
@@ -296,6 +304,13 @@ impl Pending {
         }
         if let Some(seconds) = self.answer.retry_after_seconds {
             headers.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.page {
+            headers.remove("apns-id");
+            if let Ok(mut stream) = self.respond.send_response(response, false) {
+                let _ = stream.send_data(Bytes::from_static(PAGE.as_bytes()), true);
+            }
+            return;
         }
         if self.answer.status == 200 {
             let _ = self.respond.send_response(response, true);

@@ -241,6 +241,11 @@ impl Running {
         self.state.checks.send_modify(|checks| Arc::make_mut(checks).key = key);
     }
 
+    /// Takes tokens that name the service by this origin too: the end of a cable that leads here.
+    pub fn known_as(&self, origin: &str) {
+        self.state.checks.send_modify(|checks| Arc::make_mut(checks).origins.push(origin.to_owned()));
+    }
+
     /// Sets the fake's clock ahead (or back) of the machine's, for the end of tokens.
     pub fn shift_clock(&self, seconds: i64) {
         self.state.clock_shift_seconds.store(seconds, Ordering::Relaxed);

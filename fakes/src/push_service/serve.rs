@@ -3,7 +3,8 @@
 
 use super::rules::{self, Answer, Seen};
 use super::{Arrival, State};
-use crate::script::{Mode, Script};
+use crate::noise::Noisy;
+use crate::script::{Mode, PAGE, Script};
 use bytes::{Bytes, BytesMut};
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
@@ -72,6 +73,8 @@ struct Pending {
     answer: Answer,
     location: String,
     ttl: Option<HeaderValue>,
+    /// The answer is a page of somebody else.
+    page: bool,
     respond: SendResponse<Bytes>,
 }
 
@@ -83,7 +86,10 @@ async fn serve<T: AsyncRead + AsyncWrite + Unpin>(state: Arc<State>, io: T) {
         .initial_connection_window_size(16 << 20)
         .max_pending_accept_reset_streams(10_000)
         .max_concurrent_reset_streams(10_000);
-    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE, builder.handshake::<_, Bytes>(io)).await else { return };
+    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE, builder.handshake::<_, Bytes>(Noisy::new(io, state.script.noise()))).await
+    else {
+        return;
+    };
     let follow = state.script.follow();
     let follow_checks = state.checks.subscribe();
     let (script, checks) = (state.script.now(), follow_checks.borrow().clone());
@@ -191,7 +197,7 @@ impl Serving {
         }
         self.taken += 1;
         let (answer, plain) = self.answer(&partial.head, body, now);
-        let stall = self.script.mode == Mode::Stall;
+        let stall = self.script.mode.is_mute();
         let subscription = rules::subscription_of(&partial.head).unwrap_or("");
         if answer.status == 201 && !stall {
             counters.accepted.fetch_add(1, Ordering::Relaxed);
@@ -214,18 +220,19 @@ impl Serving {
             // Whoever listened may have gone; the answer is the same.
             let _ = forward.send(arrival());
         }
-        if stall {
+        if self.script.mode == Mode::Stall {
             self.stalled.push(partial.respond);
             return;
         }
         if let Mode::Goaway { after, abrupt } = self.script.mode
-            && self.taken == after
+            && self.taken >= after
         {
             self.leaving = Some(abrupt);
         }
         let location = format!("{}/m/{subscription}-{}", state.origin, self.taken);
         let ttl = partial.head.headers.get("ttl").cloned();
-        let pending = Pending { answer, location, ttl, respond: partial.respond };
+        let page = self.script.mode.page().is_some();
+        let pending = Pending { answer, location, ttl, page, respond: partial.respond };
         match self.due() {
             Some(due) => self.held.push_back((due, pending)),
             None => pending.send(),
@@ -237,7 +244,7 @@ impl Serving {
             Mode::Slow { .. } => Some(Instant::now() + self.script.mode.latency()),
             Mode::Rate { per_second } => Some(self.state.pace.turn(per_second, Instant::now())),
             Mode::Goaway { abrupt: true, .. } => Some(Instant::now() + Duration::from_secs(60)),
-            Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Goaway { .. } => None,
+            Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Goaway { .. } | Mode::Noise | Mode::Babble { .. } => None,
             Mode::Reset | Mode::Stall | Mode::Closed => None,
         }
     }
@@ -248,6 +255,7 @@ impl Serving {
             return (answer.clone(), None);
         }
         match &self.script.mode {
+            Mode::Babble { status } => return (Answer::refused(*status, 0, "Page"), None),
             Mode::Refuse { status, reason, retry_after_seconds } => {
                 return (Answer { retry_after_seconds: *retry_after_seconds, ..Answer::refused(*status, 0, reason) }, None);
             }
@@ -256,7 +264,7 @@ impl Serving {
                 return (Answer { retry_after_seconds: *retry_after_seconds, ..answer }, None);
             }
             Mode::Limit { .. } | Mode::Ok | Mode::Slow { .. } | Mode::Rate { .. } => {}
-            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Closed => {}
+            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Noise | Mode::Closed => {}
         }
         if self.follow_checks.has_changed().unwrap_or(false) {
             self.checks = self.follow_checks.borrow_and_update().clone();
@@ -309,7 +317,8 @@ impl Pending {
             return;
         }
         if let Ok(mut stream) = self.respond.send_response(response, false) {
-            let _ = stream.send_data(Bytes::from(self.answer.body()), true);
+            let body = if self.page { Bytes::from_static(PAGE.as_bytes()) } else { Bytes::from(self.answer.body()) };
+            let _ = stream.send_data(body, true);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One SMTP session of the fake (RFC 5321): reads commands, answers them in order, writes only when it has to wait.
 
 use super::{Received, State, Tls};
+use crate::noise::Noisy;
 use crate::script::Mode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -51,10 +52,10 @@ pub(super) async fn connection(state: Arc<State>, stream: TcpStream) {
     let implicit = state.options.tls == Tls::Implicit;
     let stream: Pin<Box<dyn Stream>> = match (&state.acceptor, implicit) {
         (Some(acceptor), true) => match acceptor.accept(stream).await {
-            Ok(stream) => Box::pin(stream),
+            Ok(stream) => Box::pin(Noisy::new(stream, state.script.noise())),
             Err(_) => return,
         },
-        (_, _) => Box::pin(stream),
+        (_, _) => Box::pin(Noisy::new(stream, state.script.noise())),
     };
     let trusted = state.options.login.is_none();
     let mut session = Session {
@@ -130,6 +131,10 @@ impl Session {
             self.flush().await?;
             return std::future::pending().await;
         }
+        if let Mode::Babble { status } = script.mode {
+            self.reply(&format!("HTTP/1.1 {status} Sorry\r\n\r\n{}", crate::script::PAGE));
+            return Ok(Next::Quit);
+        }
         if matches!(script.mode, Mode::Goaway { after, .. } if self.taken >= after) {
             self.reply("421 4.3.2 the fake relay closes this connection");
             return Ok(Next::Quit);
@@ -189,7 +194,7 @@ impl Session {
         self.at = 0;
         let clear = std::mem::replace(&mut self.stream, Box::pin(tokio::io::empty()));
         let acceptor = self.state.acceptor.clone().ok_or(io::ErrorKind::InvalidInput)?;
-        self.stream = Box::pin(acceptor.accept(clear).await?);
+        self.stream = Box::pin(Noisy::new(acceptor.accept(clear).await?, self.state.script.noise()));
         self.tls = true;
         Ok(())
     }
@@ -271,7 +276,7 @@ impl Session {
                 Some("450 4.7.1 too many mails, come back later".to_owned())
             }
             Mode::Limit { .. } | Mode::Ok | Mode::Slow { .. } | Mode::Rate { .. } => None,
-            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Closed => None,
+            Mode::Reset | Mode::Goaway { .. } | Mode::Stall | Mode::Noise | Mode::Babble { .. } | Mode::Closed => None,
         }
     }
 
@@ -289,12 +294,13 @@ impl Session {
         let due = match script.mode {
             Mode::Rate { per_second } => self.state.pace.turn(per_second, Instant::now()),
             Mode::Slow { .. } => Instant::now() + script.mode.latency(),
-            Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Goaway { .. } | Mode::Reset | Mode::Stall | Mode::Closed => {
-                Instant::now()
-            }
+            Mode::Ok | Mode::Limit { .. } | Mode::Refuse { .. } | Mode::Goaway { .. } | Mode::Noise | Mode::Babble { .. } => Instant::now(),
+            Mode::Reset | Mode::Stall | Mode::Closed => Instant::now(),
         };
         if content.len() as u64 > self.state.options.size {
             self.reply("552 5.3.4 too big");
+        } else if script.mode == Mode::Noise {
+            self.reply("250 2.0.0 taken, says the noise");
         } else {
             self.take(content);
             self.reply("250 2.0.0 taken, and thrown away");

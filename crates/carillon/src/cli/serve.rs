@@ -21,6 +21,10 @@ Examples:
 
 SIGTERM or Ctrl-C drains what is under way and exits 0. SIGHUP reads the certificate again.";
 
+/// The signal of a file that may not grow any further, by its number on every machine that this runs on (signal(7)).
+#[cfg(target_os = "linux")]
+const SIGXFSZ: i32 = 25;
+
 /// Run the server. The first start makes the organization, an owner with a token, and keys, and says so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -66,6 +70,7 @@ pub async fn command(args: Serve, out: &Out) -> Result<Exit> {
     log::to_stderr(&config.log, out.json);
     let stop = CancellationToken::new();
     stop_when_asked(&stop);
+    survive_a_full_disk()?;
     let beside = async |ready: Ready| {
         if out.json {
             out.object(&json!({ "url": ready.url, "tokenFile": ready.token_file, "firstStart": ready.first_start }));
@@ -116,6 +121,19 @@ pub fn stop_when_asked(stop: &CancellationToken) {
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
     });
+}
+
+/// Where files may not grow any further (`ulimit -f`, `LimitFSIZE=`) the kernel sends SIGXFSZ, which ends a process that does not
+/// take it. With the signal taken the write fails like one to a full disk, which is answered with 503 and passes.
+fn survive_a_full_disk() -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Once taken, a signal stays taken for the life of the process, also when nobody listens any more.
+        let taken = signal(SignalKind::from_raw(SIGXFSZ));
+        taken.map(drop).map_err(|e| Trouble::local(format!("the signal of a full disk cannot be taken: {e}")))?;
+    }
+    Ok(())
 }
 
 /// Waits for Ctrl-C or SIGTERM.

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Postgres(tokio_postgres::Error),
     /// No answer came in time.
     Silent(Duration),
+    /// The connection was lost or given up before.
+    Lost,
     /// There is no row where one was asked for.
     NoRow,
     /// What came back is not what was asked for.
@@ -46,6 +48,7 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Postgres(error) => explain(&error),
             Fault::Silent(span) => StoreError::Unavailable(format!("PostgreSQL did not answer within {} s", span.as_secs())),
+            Fault::Lost => StoreError::Unavailable("the connection to PostgreSQL was lost".into()),
             Fault::NoRow => StoreError::Broken("a row is missing".into()),
             Fault::Strange(what) => StoreError::Broken(what),
         }
@@ -143,7 +146,7 @@ impl Connection {
     /// Waits for an answer, but not for ever.
     fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Sql<T> {
         if self.broken.get() {
-            return Err(Fault::Silent(self.patience));
+            return Err(Fault::Lost);
         }
         let patience = self.patience;
         let answer = self.runtime.block_on(async { tokio::time::timeout(patience, answer).await });

@@ -42,6 +42,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How often a job is told again that PostgreSQL ended in favour of another.
 const AGAIN: usize = 6;
+/// What is said of a change whose commit got no answer.
+const UNKNOWN: &str = "the connection to PostgreSQL ended while the change was being committed, so it may have been made or not; \
+    read it again, or repeat the request with its Idempotency-Key";
 
 /// Milliseconds of Unix time by the database's clock.
 const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -208,8 +211,14 @@ impl Postgres {
             let mut rounds = 0;
             loop {
                 rounds += 1;
-                let answer = once_through(lent.get(), &time, tenant, &mut job);
+                let mut committing = false;
+                let answer = once_through(lent.get(), &time, tenant, &mut job, &mut committing);
                 match answer {
+                    // What may have been committed is not done again: the caller is told that nobody knows.
+                    Err(_) if committing && !lent.get().is_sound() => {
+                        lent.home();
+                        return Err(StoreError::Unavailable(UNKNOWN.into()));
+                    }
                     Err(_) if rounds == 1 && lent.renew() => {}
                     // Another was preferred: this one had no effect, and tries again.
                     Err(_) if lent.get().lost_to_another() && rounds < AGAIN => {}
@@ -283,6 +292,7 @@ fn once_through<T>(
     time: &Time,
     tenant: Option<model::TenantKey>,
     job: &mut impl FnMut(&Connection, Timestamp) -> Result<T>,
+    committing: &mut bool,
 ) -> Result<T> {
     // The version comes first: an upgrade waits for whoever has read it, and nobody may hold anything that it needs meanwhile.
     let mut first: Vec<(&'static str, Vec<Arg<'_>>)> = Vec::with_capacity(3);
@@ -310,7 +320,10 @@ fn once_through<T>(
         };
         job(c, now)
     });
-    let answer = answer.and_then(|value| c.commit().map(|()| value).map_err(StoreError::from));
+    let answer = answer.and_then(|value| {
+        *committing = true;
+        c.commit().map(|()| value).map_err(StoreError::from)
+    });
     if answer.is_err() && c.is_sound() {
         // Where even this fails the connection is not used again.
         let _ = c.roll_back();
