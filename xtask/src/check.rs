@@ -2,7 +2,7 @@
 
 use crate::steps::{Ending, Steps, run, shown};
 use crate::workspace::{Workspace, has};
-use crate::{deny, tidy};
+use crate::{deny, simulate, tidy};
 use anyhow::Result;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -34,6 +34,7 @@ pub fn check(workspace: &Workspace) -> Result<bool> {
     steps.run("clippy", || run(workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])));
     steps.run("programs", || run(workspace.cargo(&["build", "--workspace", "--bins"])));
     steps.run("tests", || tests(workspace));
+    steps.run("simulation", || simulate::step(workspace));
     steps.run("cargo deny", || deny::rules(workspace));
     steps.run("advisories", || deny::advisories(workspace));
     steps.run("manual", || manual(workspace));

@@ -1,12 +1,13 @@
 //! What developers and the build run.
 //!
 //! `cargo xtask check` is the whole judgement on a tree: formatting, tidiness, lints, every test, dependencies, the
-//! manual. `cargo xtask bench` measures. `cargo xtask tidy` is the quick part of the check that reads and compiles
+//! manual. `cargo xtask bench` measures. `cargo xtask simulate` runs the engine through seeded faults. `cargo xtask tidy` is the quick part of the check that reads and compiles
 //! nothing. Each task prints what it does; nothing is skipped silently.
 
 mod bench;
 mod check;
 mod deny;
+mod simulate;
 mod steps;
 mod tidy;
 mod workspace;
@@ -18,8 +19,9 @@ const USAGE: &str = "\
 Usage: cargo xtask <TASK>
 
 Tasks:
-  check           rustfmt, tidy, clippy, all tests, cargo deny, the manual; installs what it needs where it may
+  check           rustfmt, tidy, clippy, all tests, simulation, cargo deny, the manual; installs what it needs where it may
   bench [ROW…]    the benchmark program in release mode; without rows, all of them
+  simulate [ARG…] the engine on a fake clock and a fake network, with faults; `simulate --help` says more
   tidy            the rules of the tree: who imports whom, lengths, names, words
 
 Exit code: 0 when everything passed, 1 when something failed, 2 for wrong use.
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let passed = match (task, rest) {
         ("check", []) => Workspace::find().and_then(|w| check::check(&w)),
         ("bench", rows) => Workspace::find().and_then(|w| bench::bench(&w, rows)),
+        ("simulate", arguments) => Workspace::find().and_then(|w| simulate::simulate(&w, arguments)),
         ("tidy", []) => Workspace::find().and_then(|w| tidy::tidy(&w)),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");

@@ -180,6 +180,7 @@ impl<'a> Carrier<'a> {
         tokio::pin!(turn);
         loop {
             tokio::select! {
+                biased;
                 turn = &mut turn => return turn,
                 () = tokio::time::sleep(lease / 4) => { self.renew().await; }
             }
@@ -224,12 +225,14 @@ impl<'a> Carrier<'a> {
         let engine = self.engine;
         if !engine.inner.standing.sees() {
             tokio::select! {
+                biased;
                 () = engine.inner.standing.sighted() => {}
                 () = engine.inner.stop.cancelled() => return false,
             }
         }
         while self.is_overdue() && !self.renew().await {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(AGAIN) => {}
                 () = engine.inner.stop.cancelled() => return false,
             }

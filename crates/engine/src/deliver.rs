@@ -176,6 +176,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
     let mut bell = inner.planned.bell();
     loop {
         let permit = tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             permit = room.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
         };
@@ -195,6 +196,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
             drop(permit);
             let nap = next.map_or(POLL, |at| at.since(engine.now()).min(POLL)).max(Duration::from_millis(1));
             tokio::select! {
+                biased;
                 () = inner.stop.cancelled() => return,
                 _ = bell.changed() => {}
                 () = tokio::time::sleep(nap) => {}
@@ -212,6 +214,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
 /// Waits a while at most, since a pause may end early, and answers whether the engine goes on.
 async fn wait(engine: &Engine, span: Duration) -> bool {
     tokio::select! {
+        biased;
         () = engine.inner.stop.cancelled() => false,
         () = tokio::time::sleep(span.min(POLL)) => true,
     }

@@ -47,6 +47,7 @@ pub(crate) async fn run(engine: Engine) {
                 continue;
             }
             let permit = tokio::select! {
+                biased;
                 () = inner.stop.cancelled() => return,
                 permit = room.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
             };
@@ -71,6 +72,7 @@ pub(crate) async fn run(engine: Engine) {
         }
         let nap = next.map_or(POLL, |at| at.since(engine.now()).min(POLL)).max(Duration::from_millis(1));
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             _ = bell.changed() => {}
             () = tokio::time::sleep(nap) => {}

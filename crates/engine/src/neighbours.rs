@@ -57,6 +57,7 @@ async fn listen(engine: Engine) {
     let mut wakes = inner.store.wakes();
     loop {
         let wake = tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             wake = wakes.recv() => wake,
         };
@@ -80,6 +81,7 @@ async fn tell(engine: Engine, mut rung: Bell, wake: Wake) {
     let inner = &engine.inner;
     loop {
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             _ = rung.changed() => {}
         }
@@ -113,6 +115,7 @@ async fn look(engine: Engine) {
             }
         }
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
             _ = bell.changed() => {}
@@ -168,6 +171,7 @@ async fn beat(engine: Engine) {
             tracing::warn!(%error, "the other processes cannot be told that this one lives");
         }
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(BEAT) => {}
         }
@@ -185,6 +189,7 @@ async fn show(engine: Engine) {
             tracing::warn!(%error, "new notifications cannot be shown in open apps now");
         }
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(POLL) => {}
             _ = bell.changed() => {}

@@ -32,6 +32,7 @@ pub(crate) async fn run(engine: Engine) {
             }
         };
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(nap) => {}
             () = woken => {}

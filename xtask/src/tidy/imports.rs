@@ -27,6 +27,8 @@ const ROOMS: &[Room] = &[
     // Stories and benchmarks drive the real program from outside.
     Room { name: "stories", may: &["fakes", "servers"], tests_may: &["fakes"] },
     Room { name: "benches", may: &["fakes", "servers"], tests_may: &["fakes"] },
+    // The engine from inside, on made-up time and a made-up network.
+    Room { name: "simulation", may: &["model", "sources", "store", "engine"], tests_may: &[] },
     Room { name: "xtask", may: &[], tests_may: &[] },
 ];
 
