@@ -2,7 +2,7 @@
 //! which claim. The embedded store has none of this; here it stands beside it, as the store in PostgreSQL keeps it.
 
 use crate::world::State;
-use model::{DeviceKey, EventKey, SegmentKey};
+use model::{DeviceKey, EventKey, SegmentKey, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use store::{MemberChange, Wake};
 use uuid::Uuid;
@@ -35,18 +35,48 @@ pub struct Common {
     pub cancelled: BTreeSet<EventKey>,
     /// Events by their place in the inbox.
     pub published: BTreeMap<i64, EventKey>,
+    /// Grows with every call that may have changed something.
+    pub writes: u64,
+    /// How often the store was asked in this millisecond.
+    pub asked: (i64, u32),
+    /// What polls found nothing, after how many writes, and when there is something at the earliest: until one of the two
+    /// moves they would find nothing again, and the store is not asked.
+    pub idle: BTreeMap<(u8, bool), (u64, Option<Timestamp>)>,
+    /// What stands, after how many writes.
+    pub stands: Option<(u64, i64, i64)>,
     /// Hints on their way: when they arrive, from which process, what.
     pub rings: Vec<(i64, usize, Wake)>,
 }
 
 impl Common {
+    /// What a poll that found nothing would find: the same, as long as nothing moved.
+    pub fn still_idle(&self, poll: (u8, bool), now: Timestamp) -> Option<Option<Timestamp>> {
+        let (writes, next) = self.idle.get(&poll)?;
+        (*writes == self.writes && next.is_none_or(|next| next > now)).then_some(*next)
+    }
+
+    /// A poll found nothing.
+    pub fn is_idle(&mut self, poll: (u8, bool), next: Option<Timestamp>) {
+        self.idle.insert(poll, (self.writes, next));
+    }
+
     /// Whether a process lives.
     pub fn lives(&self, process: Uuid, now_ms: i64) -> bool {
         self.beats.get(&process).is_some_and(|until| *until > now_ms)
     }
 }
 
+/// More questions than that in one millisecond are a circle.
+const CIRCLE: u32 = 4_000;
+
 impl State {
+    /// The store is asked once more; answers whether that is once too often.
+    pub fn circles(&mut self, now_ms: i64) -> bool {
+        let (at, count) = self.common.asked;
+        self.common.asked = if at == now_ms { (at, count + 1) } else { (now_ms, 1) };
+        self.common.asked.1 > CIRCLE
+    }
+
     /// A process tells the others; the hint may be lost, late or doubled.
     pub fn ring(&mut self, from: usize, wake: Wake, now_ms: i64) {
         let bad = if self.faults.calm { 0 } else { self.faults.lost_wakes };

@@ -124,7 +124,8 @@ impl Errands {
 
     fn send(&mut self, world: &Arc<World>, at: &At, now: i64) {
         let request = world.state().truth.requests.len();
-        let draft = self.draft(request, at.engine.now());
+        // The wall clock of the process is read inside it; the world's does for a wish.
+        let draft = self.draft(request, world.now());
         let is_local = self.chance.below(5) == 0;
         let (actor, scope) = if is_local {
             let (actor, scope) = self.house.local();
@@ -164,7 +165,7 @@ impl Errands {
         if chance.below(6) == 0 {
             draft.at = Some(now.plus(std::time::Duration::from_secs(chance.below(90) + 1)).to_string());
         }
-        draft.expires_in = Some((*chance.one_of(&["1m", "2m", "5m", "10m", "1h"])).into());
+        draft.expires_in = Some((*chance.one_of(&["1m", "1m", "2m", "2m", "5m", "10m"])).into());
         draft
     }
 

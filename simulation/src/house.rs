@@ -131,7 +131,9 @@ fn person(world: &World, store: &Shared, tenant: TenantKey, n: u32, chance: &mut
         let device = world.run(store.create_device(tenant, id, fields, None)).expect("a device");
         if chance.below(10) > 0 {
             let fields = registration(service, device.key, 0);
-            world.run(store.put_registration(tenant, device.key, Uuid::from_u128(0x1000_0000 + id.as_u128()), fields, None)).expect("registered");
+            world
+                .run(store.put_registration(tenant, device.key, Uuid::from_u128(0x1000_0000 + id.as_u128()), fields, None))
+                .expect("registered");
         }
         devices.push((device.key, id, service));
     }

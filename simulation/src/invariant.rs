@@ -40,6 +40,8 @@ pub enum Invariant {
     CountsAreRight,
     /// An address that the provider did not call gone is kept.
     AddressesKept,
+    /// No process asks the store thousands of times in a moment.
+    NoCircles,
     /// The engine does not fail by itself: no panic, no request refused for no reason.
     NoFault,
 }

@@ -11,7 +11,7 @@ use model::decision::{Case, Verdict, decide};
 use model::directory::RegistrationState;
 use model::event::EventState;
 use model::policy::{EmailRule, PolicySnapshot, SettingDeclaration};
-use model::{ChannelKind, DeliveryId, EventKey, Locale, PersonKey, Reason, State};
+use model::{ChannelKind, DeliveryId, EventKey, Facts, Locale, PersonKey, Reason, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{DeliveryFilter, DeliveryRecord, EventRow, Shared};
@@ -165,6 +165,8 @@ fn replayed(world: &World, policies: &mut Policies<'_>, event: &EventRow, row: &
     let same = match row.state {
         State::Accepted | State::Rejected | State::Gone => again.verdict == Verdict::Deliver,
         State::Suppressed if ended_otherwise(row.reason) => true,
+        // No rule of `decide`, but told by the facts all the same.
+        State::Suppressed if row.reason == Reason::LeftAudience => !row.facts.has(Facts::IN_AUDIENCE),
         State::Suppressed => again.verdict == Verdict::Suppress && again.reason == row.reason,
         State::Expired | State::Cancelled | State::Scheduled | State::Held => true,
     };

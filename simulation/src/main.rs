@@ -172,7 +172,8 @@ impl Sum {
 fn tell(order: Order, report: Report) -> Report {
     if let Some(breach) = &report.breach {
         let plant = order.plant.map(|plant| format!(" --plant {}", plant.name())).unwrap_or_default();
-        let mut text = format!("BROKEN {:?} in seed {} at {:.3} s: {}\n", breach.invariant, order.seed, breach.at_ms as f64 / 1_000.0, breach.what);
+        let mut text =
+            format!("BROKEN {:?} in seed {} at {:.3} s: {}\n", breach.invariant, order.seed, breach.at_ms as f64 / 1_000.0, breach.what);
         text.push_str("  what happened before:\n");
         breach.before.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
         text.push_str(&format!("  again: cargo xtask simulate --seed {} --hours {}{plant} --aloud\n", order.seed, order.hours));

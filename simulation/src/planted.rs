@@ -47,11 +47,11 @@ impl Plant {
     /// Every one, with the invariants of which one must notice it.
     pub const ALL: &[(Plant, &'static [Invariant])] = &[
         (Plant::SettleWithoutFencing, &[Invariant::SettledByHolder]),
-        (Plant::LostRetryBucket, &[Invariant::RetriedInTime]),
+        (Plant::LostRetryBucket, &[Invariant::RetriedInTime, Invariant::EverythingEnds]),
         (Plant::LimitOffByOne, &[Invariant::LimitsHold]),
         (Plant::SwitchNotAskedAtCarry, &[Invariant::OffMeansNow]),
         (Plant::CancelNotAskedAtCarry, &[Invariant::CancelledMeansNow]),
-        (Plant::ForgottenExpiry, &[Invariant::NothingAfterExpiry]),
+        (Plant::ForgottenExpiry, &[Invariant::NothingAfterExpiry, Invariant::EverythingEnds]),
         (Plant::DoubleRetry, &[Invariant::NotTwice]),
         (Plant::DroppedRow, &[Invariant::NothingLost]),
         (Plant::WrongMembershipVersion, &[Invariant::AudienceIsRight]),

@@ -80,11 +80,7 @@ fn fate(mood: Mood, chance: &mut Chance) -> Fate {
     let soon = chance.between(1, 80);
     let accepted = |answer_ms| Fate { taken: true, outcome: Outcome::Accepted, answer_ms };
     let refused = |outcome| Fate { taken: false, outcome, answer_ms: soon };
-    let silent = |taken| Fate {
-        taken,
-        outcome: Outcome::TryLater { after: None, cause: Cause::of("timeout", 0) },
-        answer_ms: PATIENCE_MS,
-    };
+    let silent = |taken| Fate { taken, outcome: Outcome::TryLater { after: None, cause: Cause::of("timeout", 0) }, answer_ms: PATIENCE_MS };
     match (mood, chance.below(10)) {
         (Mood::Sound | Mood::Away, _) => accepted(soon),
         (Mood::Slow, _) => accepted(chance.between(200, PATIENCE_MS - 500)),

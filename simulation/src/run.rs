@@ -135,7 +135,7 @@ impl Run {
             }
             let lives: Vec<&Life> = self.slots.iter().filter_map(|slot| slot.life.as_ref()).collect();
             errands.run(&self.world, &lives, !calm);
-            let slice = *self.chance.one_of(&[1, 3, 10, 10, 30, 80]);
+            let slice = *self.chance.one_of(if calm { &[50, 100] } else { &[1, 5, 20, 20, 40, 80] });
             self.slice(slice);
         }
     }
@@ -148,8 +148,8 @@ impl Run {
             if self.world.now_ms() > last_expiry_ms + REST_MS {
                 return judgement::not_ended(&self.world, &self.store);
             }
-            for _ in 0..20 {
-                self.slice(100);
+            for _ in 0..10 {
+                self.slice(250);
             }
         }
     }
@@ -218,7 +218,8 @@ impl Run {
         }
         let off = {
             let state = &mut *self.world.state();
-            let most = if state.faults.clock_every_s > 0 { state.faults.clock_off_ms } else { 0 };
+            // Alone on its store a process has the store's clock.
+            let most = if self.shared && state.faults.clock_every_s > 0 { state.faults.clock_off_ms } else { 0 };
             self.chance.between(-most, most)
         };
         let process = Process::new(self.world.clone(), self.lives, self.shared, off);
@@ -311,15 +312,17 @@ impl Run {
                 life.end();
             }
         }
-        let state = self.world.state();
+        let state = &mut *self.world.state();
+        // Letters know their processes, and these the world: the circle is opened here.
+        let truth = std::mem::take(&mut state.truth);
         Report {
             breach: state.breach.clone(),
             hash: state.trace.hash(),
             events: state.trace.events(),
-            accepted: state.truth.events.len(),
+            accepted: truth.events.len(),
             rows,
             letters: state.providers.letters,
-            repeats: state.truth.repeats,
+            repeats: truth.repeats,
             lives: self.lives,
             seconds: self.world.now_ms() / 1_000,
         }

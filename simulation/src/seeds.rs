@@ -12,4 +12,7 @@ pub struct Named {
 }
 
 /// Every one.
-pub const NAMED: &[Named] = &[];
+pub const NAMED: &[Named] = &[
+    Named { found: "a claim ran out while a provider was slow to answer, and the letter went out again", seed: 14, hours: 0.02 },
+    Named { found: "a clock behind the store's made a process claim a held row again and again", seed: 21, hours: 0.05 },
+];

@@ -128,7 +128,10 @@ impl Truth {
             && !on_since(*at)
             && now > *at
         {
-            return Some((Invariant::OffMeansNow, format!("{kind} leaves p{} {} ms after it answered that it is off", process.number, now - at)));
+            return Some((
+                Invariant::OffMeansNow,
+                format!("{kind} leaves p{} {} ms after it answered that it is off", process.number, now - at),
+            ));
         }
         let what = || format!("{kind} leaves although it has been off for more than {OTHERS_MS} ms");
         (!on_since(now - OTHERS_MS)).then(|| (Invariant::OffMeansNow, what()))
@@ -143,7 +146,11 @@ impl Truth {
     fn not_twice(&self, id: DeliveryId) -> Wrong {
         let before = self.letters.get(&id)?;
         let taken = before.iter().find(|l| l.taken && !matches!(l.told, Some("try_later")) && !l.process.was_in_trouble_since(l.at_ms))?;
-        let what = format!("a letter that p{} sent at {:.3} s, and that was taken, leaves again", taken.process.number, taken.at_ms as f64 / 1000.0);
+        let what = format!(
+            "a letter that p{} sent at {:.3} s, and that was taken, leaves again",
+            taken.process.number,
+            taken.at_ms as f64 / 1000.0
+        );
         Some((Invariant::NotTwice, what))
     }
 
@@ -304,7 +311,10 @@ fn not_cancelled(now: i64, process: &Process, event: &EventTruth) -> Wrong {
     if let Some(at) = event.cancel_answered.get(&process.number)
         && now > *at
     {
-        return Some((Invariant::CancelledMeansNow, format!("a letter leaves {} ms after this process answered that it is cancelled", now - at)));
+        return Some((
+            Invariant::CancelledMeansNow,
+            format!("a letter leaves {} ms after this process answered that it is cancelled", now - at),
+        ));
     }
     let since = now - event.cancelled_ms?;
     (since > OTHERS_MS).then(|| (Invariant::CancelledMeansNow, format!("a letter leaves {since} ms after its event was cancelled")))

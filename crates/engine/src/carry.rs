@@ -29,7 +29,7 @@ use store::{
 };
 use tokio::sync::MutexGuard;
 
-/// Wait before a claim that could not be renewed is tried again.
+/// Wait before a claim that could not be renewed is tried again, and before rows are looked at again that came too early.
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// A row on the wire: which of the segment's rows, what is true of it, and which registration it went to.
@@ -54,6 +54,8 @@ struct Carrier<'a> {
     /// Whether pushes are counted, because the policy caps them.
     log_pushes: bool,
     renewed: Timestamp,
+    /// A row came before its time, by this process's clock.
+    too_early: bool,
     accepted: u64,
     failed: u64,
 }
@@ -108,11 +110,16 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim, hand: Opti
         quiet,
         log_pushes,
         renewed: engine.now(),
+        too_early: false,
         accepted: 0,
         failed: 0,
     };
     carrier.carry_rows(rows, facts).await;
     carrier.count();
+    if carrier.too_early {
+        // Where the store's clock is ahead of ours it calls the row due again as soon as the claim is released.
+        tokio::time::sleep(AGAIN).await;
+    }
     Ok(inner.pauses.until(claim.channel, engine.now()).unwrap_or_else(|| engine.now()))
 }
 
@@ -164,9 +171,26 @@ impl<'a> Carrier<'a> {
             self.carry_row(index, rows, subject, &mut wire).await;
         }
         drop(turn);
-        while let Some((flight, outcome)) = wire.next().await {
+        while let Some((flight, outcome)) = self.answer(&mut wire).await {
             self.settle(&rows[flight.row], flight, outcome).await;
         }
+    }
+
+    /// The next answer of those that are awaited. A provider may take longer than a lease lasts, so the claim is prolonged
+    /// meanwhile: else another process would take it and send again what is on the wire.
+    async fn answer(&mut self, wire: &mut OnTheWire) -> Option<(Flight, Outcome)> {
+        let lease = self.engine.lease();
+        while !wire.is_empty() {
+            if self.engine.now().since(self.renewed) > lease / 4 {
+                self.renew().await;
+            }
+            tokio::select! {
+                biased;
+                answer = wire.next() => return answer,
+                () = tokio::time::sleep(lease / 4) => { self.renew().await; }
+            }
+        }
+        None
     }
 
     /// Waits for the turn to hand letters over; urgent ones need none.
@@ -195,8 +219,10 @@ impl<'a> Carrier<'a> {
                 return;
             }
             let now = self.engine.now();
-            let (look, facts, registration) = self.look(row, subject, now);
-            match not_too_early(row, look, now) {
+            let (fresh, facts, registration) = self.look(row, subject, now);
+            let look = not_too_early(row, fresh, now);
+            self.too_early |= look != fresh;
+            match look {
                 Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, facts, None, None).await,
                 Look::Hold(until, reason) => return self.put(row, (State::Held, reason), until, facts, None, None).await,
                 Look::Send => {}

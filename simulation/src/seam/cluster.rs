@@ -29,12 +29,31 @@ impl Cluster for Seam {
     }
 
     async fn standing(&self, tenant: TenantKey) -> Result<StandingRow> {
-        let both = async {
-            let (policy, _) = self.store.settings(tenant).await?;
-            let (directory, _) = self.store.directory_version(tenant).await?;
-            Ok((policy, directory))
+        let known = {
+            let common = &self.world().state().common;
+            common.stands.filter(|(writes, ..)| *writes == common.writes)
         };
-        let (policy, directory) = self.pass("standing", both).await?;
+        let (policy, directory) = match known {
+            Some((_, policy, directory)) => {
+                self.before("standing").await?;
+                self.after("standing").await?;
+                (policy, directory)
+            }
+            None => {
+                let both = async {
+                    let (policy, _) = self.store.settings(tenant).await?;
+                    let (directory, _) = self.store.directory_version(tenant).await?;
+                    Ok((policy, directory))
+                };
+                self.call("standing", both, |stands| {
+                    if let Ok((policy, directory)) = stands {
+                        let common = &mut self.world().state().common;
+                        common.stands = Some((common.writes, *policy, *directory));
+                    }
+                })
+                .await?
+            }
+        };
         let deaf = self.world().has(Plant::CancelNotAskedAtCarry);
         let cancelled = if deaf { Vec::new() } else { self.world().state().common.cancelled.iter().copied().collect() };
         Ok(StandingRow { policy, directory: self.version_seen(directory), cancelled })
@@ -103,8 +122,7 @@ impl Cluster for Seam {
     }
 
     async fn published(&self, tenant: TenantKey, after: i64, limit: u32) -> Result<Vec<EventRow>> {
-        let keys: Vec<_> =
-            self.world().state().common.published.range(after + 1..).take(limit as usize).map(|(_, event)| *event).collect();
+        let keys: Vec<_> = self.world().state().common.published.range(after + 1..).take(limit as usize).map(|(_, event)| *event).collect();
         let read = async {
             let mut events = Vec::new();
             for key in keys {
@@ -154,8 +172,7 @@ impl Seam {
         let now = self.process.tick();
         let held = {
             let common = &mut self.world().state().common;
-            let dead: Vec<Uuid> =
-                common.claims.values().filter_map(|held| held.by).filter(|by| !common.lives(*by, now)).collect();
+            let dead: Vec<Uuid> = common.claims.values().filter_map(|held| held.by).filter(|by| !common.lives(*by, now)).collect();
             held(common, |by| dead.contains(&by))
         };
         let count = held.len() as u64;

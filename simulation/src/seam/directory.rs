@@ -8,8 +8,8 @@ use model::{DeviceKey, GroupKey, PersonKey, TenantKey, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use store::{
-    Device, DeviceFields, DeviceFilter, Directory, Enrolment, FactsDepth, FactsPage, Group, GroupFields, GroupFilter, MemberRow, Named, Once,
-    Person, PersonFields, PersonFilter, Registration, RegistrationFields, Result,
+    Device, DeviceFields, DeviceFilter, Directory, Enrolment, FactsDepth, FactsPage, Group, GroupFields, GroupFilter, MemberRow, Named,
+    Once, Person, PersonFields, PersonFilter, Registration, RegistrationFields, Result,
 };
 use uuid::Uuid;
 
@@ -95,7 +95,14 @@ impl Directory for Seam {
         self.pass("find_devices", self.store.find_devices(tenant, name)).await
     }
 
-    async fn put_registration(&self, tenant: TenantKey, device: DeviceKey, id: Uuid, fields: RegistrationFields, once: Option<Once>) -> Result<Registration> {
+    async fn put_registration(
+        &self,
+        tenant: TenantKey,
+        device: DeviceKey,
+        id: Uuid,
+        fields: RegistrationFields,
+        once: Option<Once>,
+    ) -> Result<Registration> {
         self.moving("put_registration", self.store.put_registration(tenant, device, id, fields, once)).await
     }
 
@@ -107,7 +114,14 @@ impl Directory for Seam {
         self.pass("registrations", self.store.registrations(tenant, device)).await
     }
 
-    async fn create_code(&self, tenant: TenantKey, code: [u8; 32], person: PersonKey, expires: Timestamp, once: Option<Once>) -> Result<()> {
+    async fn create_code(
+        &self,
+        tenant: TenantKey,
+        code: [u8; 32],
+        person: PersonKey,
+        expires: Timestamp,
+        once: Option<Once>,
+    ) -> Result<()> {
         self.moving("create_code", self.store.create_code(tenant, code, person, expires, once)).await
     }
 
@@ -148,11 +162,15 @@ impl Directory for Seam {
             let Ok((_, (version, members))) = done else { return };
             let now = self.world().now_ms();
             let state = &mut *self.world().state();
-            if state.truth.memberships.insert(*version, Arc::new(members.clone())).is_none() {
-                state.common.member_log.push((*version, changes));
-            } else if !changes.is_empty() {
-                let what = format!("version {version} of the memberships means two things");
-                state.breach(now, Invariant::AudienceIsRight, None, what);
+            let before = state.truth.memberships.insert(*version, Arc::new(members.clone()));
+            match before {
+                None => state.common.member_log.push((*version, changes)),
+                // What was there already changes nothing, and moves nothing.
+                Some(before) if *before == *members => {}
+                Some(_) => {
+                    let what = format!("version {version} of the memberships means two things");
+                    state.breach(now, Invariant::AudienceIsRight, None, what);
+                }
             }
             state.trace.note(now, None, &format!("p{} changes group {group} (memberships {version})", self.process.number));
         };

@@ -8,6 +8,7 @@ mod directory;
 mod ledger;
 mod outbox;
 
+use crate::invariant::Invariant;
 use crate::process::Process;
 use crate::world::World;
 use model::Timestamp;
@@ -15,6 +16,41 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::{Result, Shared, StoreError};
+
+/// Calls that change nothing; those to claim and to plan say themselves whether they found something.
+const READS: [&str; 31] = [
+    "settings",
+    "settings_at",
+    "standing",
+    "published",
+    "claim",
+    "unplanned",
+    "load",
+    "event",
+    "event_by_id",
+    "events",
+    "counts",
+    "audience_page",
+    "in_audience",
+    "deliveries_of",
+    "deliveries",
+    "received",
+    "recent_pushes",
+    "inbox",
+    "inbox_since",
+    "inbox_head",
+    "facts",
+    "directory_version",
+    "memberships",
+    "person",
+    "find_people",
+    "find_groups",
+    "group",
+    "device",
+    "registrations",
+    "owners_of",
+    "answered",
+];
 
 /// The store, as one process sees it.
 pub struct Seam {
@@ -30,10 +66,16 @@ impl Seam {
     }
 
     /// One call. `seen` is what the world sees of it, at the moment in which it is done.
-    async fn call<T>(&self, verb: &'static str, work: impl Future<Output = Result<T>> + Send, seen: impl FnOnce(&Result<T>) + Send) -> Result<T> {
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        work: impl Future<Output = Result<T>> + Send,
+        seen: impl FnOnce(&Result<T>) + Send,
+    ) -> Result<T> {
         self.before(verb).await?;
         self.process.tick();
         let answer = self.world().run(work);
+        self.world().state().common.writes += u64::from(!READS.contains(&verb));
         seen(&answer);
         self.after(verb).await?;
         answer
@@ -46,8 +88,16 @@ impl Seam {
 
     async fn before(&self, verb: &'static str) -> Result<()> {
         self.maybe_crash(verb, "before").await;
+        let now = self.process.tick();
         let (delay, fails) = {
             let state = &mut *self.world().state();
+            if state.circles(now) {
+                let what = format!("p{} turns in circles: {verb}", self.process.number);
+                state.breach(now, Invariant::NoCircles, None, what);
+                // The run is over; nothing of it may keep the time from passing.
+                state.faults.calm = true;
+                self.process.crash_in.store(0, Ordering::SeqCst);
+            }
             let faults = state.faults.clone();
             let delay = if state.chance.happens(faults.slow_calls) { state.chance.between(1, 900) } else { 0 };
             (delay, state.chance.happens(faults.failed_calls))
@@ -84,7 +134,10 @@ impl Seam {
     }
 
     async fn maybe_crash(&self, verb: &str, when: &str) {
-        if !self.process.is_dead() && self.process.crash_in.load(Ordering::SeqCst) >= 0 && self.process.crash_in.fetch_sub(1, Ordering::SeqCst) == 0 {
+        if !self.process.is_dead()
+            && self.process.crash_in.load(Ordering::SeqCst) >= 0
+            && self.process.crash_in.fetch_sub(1, Ordering::SeqCst) == 0
+        {
             self.process.tick();
             self.process.die(&format!("{when} {verb}"));
         }

@@ -9,9 +9,7 @@ use crate::provider::spell;
 use crate::world::EPOCH_MS;
 use async_trait::async_trait;
 use model::event::EventState;
-use model::{
-    ChannelKind, DeliveryId, DeviceKey, EventKey, Lane, PersonKey, Reason, ReceiptKind, SegmentKey, State, TenantKey, Timestamp,
-};
+use model::{ChannelKind, DeliveryId, DeviceKey, EventKey, Lane, PersonKey, Reason, ReceiptKind, SegmentKey, State, TenantKey, Timestamp};
 use roaring::RoaringBitmap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +31,12 @@ impl Outbox for Seam {
             let state = &mut *self.world().state();
             match done {
                 Ok(accepted) => {
-                    let line = format!("p{} accepts e{} for request {request:?}, {} people", self.process.number, accepted.key, event.audience.len());
+                    let line = format!(
+                        "p{} accepts e{} for request {request:?}, {} people",
+                        self.process.number,
+                        accepted.key,
+                        event.audience.len()
+                    );
                     state.trace.note(now, None, &line);
                     let wrong = state.truth.accepted(now, request, &event, accepted);
                     if let Some((invariant, what)) = wrong {
@@ -54,11 +57,18 @@ impl Outbox for Seam {
     }
 
     async fn unplanned(&self, limit: u32) -> Result<(Vec<EventRow>, Option<Timestamp>)> {
+        if let Some(next) = self.idle("unplanned", PLANS).await? {
+            return Ok((Vec::new(), next));
+        }
         let (mut events, next) = self
             .call("unplanned", self.store.unplanned(limit), |found| {
-                let Ok((events, _)) = found else { return };
-                let published = &mut self.world().state().common.published;
-                published.extend(events.iter().filter_map(|event| Some((event.inbox_seq?, event.key))));
+                let Ok((events, next)) = found else { return };
+                let common = &mut self.world().state().common;
+                match events.is_empty() {
+                    true => common.is_idle(PLANS, *next),
+                    false => common.writes += 1,
+                }
+                common.published.extend(events.iter().filter_map(|event| Some((event.inbox_seq?, event.key))));
             })
             .await?;
         events.iter_mut().for_each(|event| self.plant_in_event(event));
@@ -88,12 +98,21 @@ impl Outbox for Seam {
                 held.map(|(segment, held)| (*segment, held.generation)).collect::<Vec<_>>()
             };
             self.world().run(self.store.renew(others, Timestamp(0)))?;
+            self.world().state().common.writes += 1;
         }
         let until_ms = lease.until.0 - EPOCH_MS;
+        let poll = (channels.first().map_or(0, |channel| channel.number()), lane == Lane::Bulk);
+        if let Some(next) = self.idle("claim", poll).await? {
+            return Ok((Vec::new(), next));
+        }
         self.call("claim", self.store.claim(channels, lane, lease, limit), |found| {
-            if let Ok((claims, _)) = found {
-                self.took(&mut self.world().state(), claims, Some(until_ms));
+            let Ok((claims, next)) = found else { return };
+            let state = &mut *self.world().state();
+            match claims.is_empty() {
+                true => state.common.is_idle(poll, *next),
+                false => state.common.writes += 1,
             }
+            self.took(state, claims, Some(until_ms));
         })
         .await
     }
@@ -197,7 +216,13 @@ impl Outbox for Seam {
         self.pass("deliveries_of", self.store.deliveries_of(event, person)).await
     }
 
-    async fn deliveries(&self, event: EventKey, filter: DeliveryFilter, after: Option<DeliveryId>, limit: u32) -> Result<Vec<DeliveryRecord>> {
+    async fn deliveries(
+        &self,
+        event: EventKey,
+        filter: DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRecord>> {
         self.pass("deliveries", self.store.deliveries(event, filter, after, limit)).await
     }
 
@@ -217,11 +242,26 @@ impl Outbox for Seam {
         self.pass("received", self.store.received(event, devices)).await
     }
 
-    async fn inbox(&self, tenant: TenantKey, person: PersonKey, device: Option<DeviceKey>, before: Option<i64>, limit: u32, dismissed: bool) -> Result<Vec<InboxItem>> {
+    async fn inbox(
+        &self,
+        tenant: TenantKey,
+        person: PersonKey,
+        device: Option<DeviceKey>,
+        before: Option<i64>,
+        limit: u32,
+        dismissed: bool,
+    ) -> Result<Vec<InboxItem>> {
         self.pass("inbox", self.store.inbox(tenant, person, device, before, limit, dismissed)).await
     }
 
-    async fn inbox_since(&self, tenant: TenantKey, person: PersonKey, device: Option<DeviceKey>, after: i64, limit: u32) -> Result<Vec<InboxItem>> {
+    async fn inbox_since(
+        &self,
+        tenant: TenantKey,
+        person: PersonKey,
+        device: Option<DeviceKey>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<InboxItem>> {
         self.pass("inbox_since", self.store.inbox_since(tenant, person, device, after, limit)).await
     }
 
@@ -247,13 +287,28 @@ fn request_of(acceptance: &Acceptance) -> Option<usize> {
     std::str::from_utf8(&acceptance.event.text.title).ok()?.strip_prefix("request ")?.parse().ok()
 }
 
+/// Stands for dispatch among the polls, which are channels and lanes otherwise.
+const PLANS: (u8, bool) = (u8::MAX, false);
+
 impl Seam {
+    /// A poll that would find nothing again, without a word of the store.
+    async fn idle(&self, verb: &'static str, poll: (u8, bool)) -> Result<Option<Option<Timestamp>>> {
+        self.process.tick();
+        let Some(next) = self.world().state().common.still_idle(poll, self.world().now()) else { return Ok(None) };
+        self.before(verb).await?;
+        self.after(verb).await?;
+        Ok(Some(next))
+    }
+
     /// Claims were answered.
     fn took(&self, state: &mut crate::world::State, claims: &[Claim], until_ms: Option<i64>) {
         let now = self.world().now_ms();
         for claim in claims {
             let (line, held) = (
-                format!("p{} claims s{} of e{} by {} ({})", self.process.number, claim.segment.0, claim.event, claim.channel, claim.generation),
+                format!(
+                    "p{} claims s{} of e{} by {} ({})",
+                    self.process.number, claim.segment.0, claim.event, claim.channel, claim.generation
+                ),
                 Held { generation: claim.generation, by: Some(self.process.uuid), until_ms: until_ms.unwrap_or(0) },
             );
             state.trace.note(now, None, &line);
