@@ -108,7 +108,7 @@ impl Truth {
             .or_else(|| self.switched_on(now, process, kind))
             .or_else(|| not_cancelled(now, process, event))
             .or_else(|| self.not_too_early(now, id))
-            .or_else(|| self.not_twice(id))
+            .or_else(|| self.not_twice(now, process, id))
             .or_else(|| self.to_the_right_one(event, id))
     }
 
@@ -143,7 +143,11 @@ impl Truth {
         (early > 50).then(|| (Invariant::RetriedInTime, format!("a retry leaves {early} ms before its time")))
     }
 
-    fn not_twice(&self, id: DeliveryId) -> Wrong {
+    fn not_twice(&self, now: i64, process: &Process, id: DeliveryId) -> Wrong {
+        // Who was cut off or stood still may have lost its claim to others.
+        if process.was_in_trouble_since(now) {
+            return None;
+        }
         let before = self.letters.get(&id)?;
         let taken = before.iter().find(|l| l.taken && !matches!(l.told, Some("try_later")) && !l.process.was_in_trouble_since(l.at_ms))?;
         let what = format!(
@@ -200,7 +204,8 @@ impl Truth {
             return None;
         }
         self.not_before.insert(row.id, row.due.0);
-        let after = self.after.get(&row.id).copied().unwrap_or(0);
+        // It is about this attempt and no later one.
+        let after = self.after.remove(&row.id).unwrap_or(0);
         let wait = row.due.0 - attempt.at.0;
         if wait < after {
             return Some((Invariant::RetriedInTime, format!("a retry is due {wait} ms after its attempt; the provider said {after} ms")));

@@ -36,6 +36,8 @@ const AGAIN: Duration = Duration::from_millis(250);
 struct Flight {
     row: usize,
     facts: Facts,
+    /// The policy that let it go; it may be another one when the answer comes.
+    policy_version: i64,
     sent_to: Option<(RegistrationKey, i64)>,
 }
 
@@ -220,11 +222,11 @@ impl<'a> Carrier<'a> {
             }
             let now = self.engine.now();
             let (fresh, facts, registration) = self.look(row, subject, now);
-            let look = not_too_early(row, fresh, now);
-            self.too_early |= look != fresh;
+            let (look, version) = (not_too_early(row, fresh, now), self.policy.version);
+            self.too_early |= matches!(look, Look::Hold(until, _) if until <= row.due);
             match look {
-                Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, facts, None, None).await,
-                Look::Hold(until, reason) => return self.put(row, (State::Held, reason), until, facts, None, None).await,
+                Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, (facts, version), None, None).await,
+                Look::Hold(until, reason) => return self.put(row, (State::Held, reason), until, (facts, version), None, None).await,
                 Look::Send => {}
             }
             if let Some(outcome) = self.engine.inner.pauses.outcome(self.claim.channel, now) {
@@ -234,11 +236,12 @@ impl<'a> Carrier<'a> {
                 Ok(slot) => slot,
                 Err(outcome) => {
                     self.trouble(&outcome).await;
-                    let flight = Flight { row: index, facts, sent_to: None };
+                    let flight = Flight { row: index, facts, policy_version: self.policy.version, sent_to: None };
                     return self.settle(row, flight, outcome).await;
                 }
             };
-            let flight = Flight { row: index, facts, sent_to: registration.map(|r| (r.key, r.version)) };
+            let sent_to = registration.map(|r| (r.key, r.version));
+            let flight = Flight { row: index, facts, policy_version: self.policy.version, sent_to };
             let Some(flying) = self.hand_over(slot, row, subject, registration, flight) else { continue };
             wire.push(flying);
             return;
@@ -451,7 +454,7 @@ impl<'a> Carrier<'a> {
             self.failed += 1
         }
         let (state, due) = rest(step);
-        self.put(row, state, due, flight.facts, Some(attempt), retire).await;
+        self.put(row, state, due, (flight.facts, flight.policy_version), Some(attempt), retire).await;
     }
 
     /// Whether a provider's word that an address is gone is believed, or parked because too many say so.
@@ -481,7 +484,7 @@ impl<'a> Carrier<'a> {
         let number = row.attempts.saturating_add(1);
         let step = model::delivery::settle(outcome, number, self.card.event.expires_at, now, self.chance(row));
         let (state, due) = rest(step);
-        self.put(row, state, due, facts, None, None).await;
+        self.put(row, state, due, (facts, self.policy.version), None, None).await;
     }
 
     /// Trouble that concerns the whole channel, or a fault of ours.
@@ -515,7 +518,7 @@ impl<'a> Carrier<'a> {
         row: &DueRow,
         now: (State, Reason),
         due: Timestamp,
-        facts: Facts,
+        (facts, policy_version): (Facts, i64),
         attempt: Option<Attempt>,
         retire: Option<Retirement>,
     ) {
@@ -531,7 +534,7 @@ impl<'a> Carrier<'a> {
             facts,
             attempt,
             retire,
-            policy_version: self.policy.version,
+            policy_version,
             log_push,
         };
         self.engine.inner.settler.put(Settle::Row(settlement)).await;

@@ -184,7 +184,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
             drop(permit);
             if wait(&engine, until.since(engine.now())).await { continue } else { return }
         }
-        bell.borrow_and_update();
+        bell.hear();
         let lease = Lease { node: inner.node, until: engine.now().plus(engine.lease()) };
         let most = 1 + room.available_permits().min(at_once - 1);
         let claimed = inner.store.claim(vec![kind], lane, lease, u32::try_from(most).unwrap_or(1)).await;
@@ -198,7 +198,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
             tokio::select! {
                 biased;
                 () = inner.stop.cancelled() => return,
-                _ = bell.changed() => {}
+                () = bell.changed() => {}
                 () = tokio::time::sleep(nap) => {}
             }
             continue;

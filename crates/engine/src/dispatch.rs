@@ -37,7 +37,7 @@ pub(crate) async fn run(engine: Engine) {
     let running: Arc<Mutex<HashSet<EventKey>>> = Arc::default();
     let mut bell = inner.accepted.bell();
     loop {
-        bell.borrow_and_update();
+        bell.hear();
         let (events, next) = inner.store.unplanned(ROUND).await.unwrap_or_else(|error| {
             tracing::error!(%error, "accepted events cannot be read");
             (Vec::new(), None)
@@ -74,7 +74,7 @@ pub(crate) async fn run(engine: Engine) {
         tokio::select! {
             biased;
             () = inner.stop.cancelled() => return,
-            _ = bell.changed() => {}
+            () = bell.changed() => {}
             () = tokio::time::sleep(nap) => {}
         }
     }

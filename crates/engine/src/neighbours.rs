@@ -83,9 +83,9 @@ async fn tell(engine: Engine, mut rung: Bell, wake: Wake) {
         tokio::select! {
             biased;
             () = inner.stop.cancelled() => return,
-            _ = rung.changed() => {}
+            () = rung.changed() => {}
         }
-        rung.borrow_and_update();
+        rung.hear();
         if let Err(error) = inner.store.ring(wake).await {
             tracing::debug!(%error, "the other processes cannot be told; they will see for themselves");
         }
@@ -118,9 +118,9 @@ async fn look(engine: Engine) {
             biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
-            _ = bell.changed() => {}
+            () = bell.changed() => {}
         }
-        bell.borrow_and_update();
+        bell.hear();
     }
 }
 
@@ -192,9 +192,9 @@ async fn show(engine: Engine) {
             biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(POLL) => {}
-            _ = bell.changed() => {}
+            () = bell.changed() => {}
         }
-        bell.borrow_and_update();
+        bell.hear();
     }
 }
 

@@ -11,22 +11,60 @@ use model::{Refusal, TenantKey};
 use parking_lot::{RwLock, RwLockReadGuard};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use store::Shared;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
-/// A wake-up that is never lost: who subscribed before it was rung will see it. It is a hint; rows are the truth.
+/// A wake-up that is never lost: who listened before it was rung will see it. It is a hint; rows are the truth. Listeners
+/// wake in the order in which they wait (a `watch` channel would draw lots), so that a run of the simulation repeats.
+#[derive(Default)]
 pub struct Wake {
-    bell: watch::Sender<u64>,
+    bell: Arc<Rings>,
     /// Rings of this process only, to be told to the others.
-    outside: watch::Sender<u64>,
+    outside: Arc<Rings>,
+}
+
+#[derive(Default)]
+struct Rings {
+    count: AtomicU64,
+    waiting: Notify,
+}
+
+impl Rings {
+    fn ring(&self) {
+        self.count.fetch_add(1, Ordering::Release);
+        self.waiting.notify_waiters();
+    }
+
+    fn listen(self: &Arc<Rings>) -> Bell {
+        Bell { heard: self.count.load(Ordering::Acquire), rings: self.clone() }
+    }
 }
 
 /// Where to wait for rings; `changed` answers once for all since it last did.
-pub type Bell = watch::Receiver<u64>;
+pub struct Bell {
+    rings: Arc<Rings>,
+    heard: u64,
+}
 
-impl Default for Wake {
-    fn default() -> Wake {
-        Wake { bell: watch::channel(0).0, outside: watch::channel(0).0 }
+impl Bell {
+    /// Takes every ring so far for heard.
+    pub fn hear(&mut self) {
+        self.heard = self.rings.count.load(Ordering::Acquire);
+    }
+
+    /// Waits for a ring that was not heard.
+    pub async fn changed(&mut self) {
+        loop {
+            // Listens before it looks, so that no ring falls in between.
+            let ring = self.rings.waiting.notified();
+            tokio::pin!(ring);
+            ring.as_mut().enable();
+            if self.rings.count.load(Ordering::Acquire) != self.heard {
+                return self.hear();
+            }
+            ring.await;
+        }
     }
 }
 
@@ -34,22 +72,22 @@ impl Wake {
     /// Rings, here and at the other processes.
     pub fn notify_one(&self) {
         self.heard();
-        self.outside.send_modify(|n| *n = n.wrapping_add(1));
+        self.outside.ring();
     }
 
     /// Rings here: another process did.
     pub fn heard(&self) {
-        self.bell.send_modify(|n| *n = n.wrapping_add(1));
+        self.bell.ring();
     }
 
     /// A bell to wait at.
     pub fn bell(&self) -> Bell {
-        self.bell.subscribe()
+        self.bell.listen()
     }
 
     /// A bell that only this process rings.
     pub fn outside(&self) -> Bell {
-        self.outside.subscribe()
+        self.outside.listen()
     }
 }
 
@@ -58,7 +96,9 @@ pub struct Standing {
     current: ArcSwap<PolicySnapshot>,
     gate: RwLock<()>,
     /// Whether what stands can be read: always, where nobody else can change it.
-    sees: watch::Sender<bool>,
+    sees: AtomicBool,
+    /// Rung when it can be read again.
+    sighted: Arc<Rings>,
     /// One change at a time, so that snapshots go up in the order of their versions.
     turn: tokio::sync::Mutex<()>,
 }
@@ -68,7 +108,13 @@ impl Standing {
     pub(crate) async fn open(store: &Shared, tenant: TenantKey, declared: &[SettingDeclaration]) -> store::Result<Standing> {
         let (version, set) = store.settings(tenant).await?;
         let current = ArcSwap::from_pointee(PolicySnapshot::new(version, declared, set));
-        Ok(Standing { current, gate: RwLock::new(()), sees: watch::channel(true).0, turn: tokio::sync::Mutex::new(()) })
+        Ok(Standing {
+            current,
+            gate: RwLock::new(()),
+            sees: AtomicBool::new(true),
+            sighted: Arc::default(),
+            turn: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// The policy in force.
@@ -88,14 +134,14 @@ impl Standing {
 
     /// Whether what stands is known; nothing may start while it is not.
     pub fn sees(&self) -> bool {
-        *self.sees.borrow()
+        self.sees.load(Ordering::Acquire)
     }
 
     /// Resolves once what stands is known.
     pub async fn sighted(&self) {
-        if !self.sees() {
-            // The sender lives here, so waiting ends with the value.
-            let _ = self.sees.subscribe().wait_for(|sees| *sees).await;
+        let mut bell = self.sighted.listen();
+        while !self.sees() {
+            bell.changed().await;
         }
     }
 
@@ -104,7 +150,9 @@ impl Standing {
         if self.sees() == sees {
             return sees;
         }
-        inner.closed(|| self.sees.send_replace(sees))
+        let before = inner.closed(|| self.sees.swap(sees, Ordering::AcqRel));
+        self.sighted.ring();
+        before
     }
 
     /// Takes over settings that another process changed.

@@ -27,8 +27,7 @@ pub(crate) async fn run(engine: Engine) {
         gauges(&engine).await;
         let woken = async {
             while inner.standing.version() == version {
-                // The sender lives in the engine, so this ends with a ring.
-                let _ = bell.changed().await;
+                bell.changed().await;
             }
         };
         tokio::select! {
