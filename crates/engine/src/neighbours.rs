@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// How often policy, memberships and cancellations are read again.
 const LOOK: Duration = Duration::from_millis(250);
 /// A process that could not read them for so long stops sending.
-const BLIND: Duration = Duration::from_millis(750);
+pub(crate) const BLIND: Duration = Duration::from_millis(750);
 /// How often a process says that it lives.
 const BEAT: Duration = Duration::from_secs(2);
 /// A process that was silent for so long is taken for dead: its claims, roles and streams are free. Also the length of
@@ -143,6 +143,7 @@ async fn take_over(engine: &Engine, row: StandingRow) -> store::Result<()> {
         inner.planned.heard();
         withdraw(engine, &new).await?;
     }
+    inner.standing.looked();
     if inner.roster.is_loaded() {
         inner.roster.catch_up(&inner.store, inner.tenant_key(), row.directory).await?;
     }

@@ -4,6 +4,7 @@
 //! the policy holds it for writing while the new snapshot is put up. So after a change was answered, nothing starts by
 //! the old one.
 
+use crate::neighbours;
 use crate::parts::Inner;
 use arc_swap::ArcSwap;
 use model::policy::{PolicySnapshot, SettingDeclaration};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use store::Shared;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// A wake-up that is never lost: who listened before it was rung will see it. It is a hint; rows are the truth. Listeners
 /// wake in the order in which they wait (a `watch` channel would draw lots), so that a run of the simulation repeats.
@@ -97,7 +99,10 @@ pub struct Standing {
     gate: RwLock<()>,
     /// Whether what stands can be read: always, where nobody else can change it.
     sees: AtomicBool,
-    /// Rung when it can be read again.
+    /// When it was last read, in milliseconds after `opened`; `u64::MAX` where nobody else can change it.
+    looked_ms: AtomicU64,
+    opened: Instant,
+    /// Rung when it was read.
     sighted: Arc<Rings>,
     /// One change at a time, so that snapshots go up in the order of their versions.
     turn: tokio::sync::Mutex<()>,
@@ -107,6 +112,7 @@ impl Standing {
     /// Reads the settings.
     pub(crate) async fn open(store: &Shared, tenant: TenantKey, declared: &[SettingDeclaration]) -> store::Result<Standing> {
         let (version, set) = store.settings(tenant).await?;
+        let looked_ms = AtomicU64::new(if store.is_shared() { 0 } else { u64::MAX });
         let current = ArcSwap::from_pointee(PolicySnapshot::new(version, declared, set));
         Ok(Standing {
             current,
@@ -132,9 +138,21 @@ impl Standing {
         self.gate.read()
     }
 
-    /// Whether what stands is known; nothing may start while it is not.
+    /// Whether what stands is known; nothing may start while it is not. A process that was stopped for a while does not
+    /// know it, even before it had the time to notice.
     pub fn sees(&self) -> bool {
-        self.sees.load(Ordering::Acquire)
+        let blind_ms = self.looked_ms.load(Ordering::Acquire).saturating_add(neighbours::BLIND.as_millis() as u64);
+        self.sees.load(Ordering::Acquire) && (blind_ms == u64::MAX || self.since_opened_ms() < blind_ms)
+    }
+
+    fn since_opened_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Policy and cancellations were just taken over.
+    pub(crate) fn looked(&self) {
+        self.looked_ms.store(self.since_opened_ms(), Ordering::Release);
+        self.sighted.ring();
     }
 
     /// Resolves once what stands is known.
@@ -147,7 +165,7 @@ impl Standing {
 
     /// Notes whether what stands can be read; answers what was noted before. After `false` nothing starts.
     pub(crate) fn see(&self, inner: &Inner, sees: bool) -> bool {
-        if self.sees() == sees {
+        if self.sees.load(Ordering::Acquire) == sees {
             return sees;
         }
         let before = inner.closed(|| self.sees.swap(sees, Ordering::AcqRel));
