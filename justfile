@@ -21,6 +21,10 @@ tidy:
 bench *ROWS:
     cargo xtask bench {{ROWS}}
 
+# The engine through seeded faults; `just simulate --seed 7 --aloud` tells one run.
+simulate *ARGUMENTS:
+    cargo xtask simulate {{ARGUMENTS}}
+
 # Accepts the words that the samples of the sources are told in now; read the difference afterwards.
 samples:
     UPDATE_SAMPLES=1 cargo test -p sources

@@ -156,6 +156,7 @@ async fn start() -> (Engine, String) {
         duties: engine::Duties { dispatch: false, deliver: false, timers: false },
         node: Uuid::new_v4(),
         predecessor: None,
+        sending: None,
     };
     std::fs::create_dir_all(&parts.scratch).expect("a folder");
     let (engine, _) = Engine::start(parts).await.expect("an engine");

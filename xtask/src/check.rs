@@ -2,7 +2,7 @@
 
 use crate::steps::{Ending, Steps, run, shown};
 use crate::workspace::{Workspace, has};
-use crate::{deny, fuzz, packaging, tidy};
+use crate::{deny, fuzz, packaging, simulate, tidy};
 use anyhow::Result;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -46,6 +46,7 @@ pub fn check(workspace: &Workspace) -> Result<bool> {
     steps.run("alert rules", || packaging::alerts(workspace));
     steps.run("systemd unit", || packaging::unit(workspace));
     steps.run("fuzz", || fuzz::step(workspace, FUZZ_SECONDS, &[]));
+    steps.run("simulation", || simulate::step(workspace));
     steps.run("cargo deny", || deny::rules(workspace));
     steps.run("advisories", || deny::advisories(workspace));
     steps.run("manual", || manual(workspace));

@@ -1,14 +1,16 @@
 //! What developers and the build run.
 //!
 //! `cargo xtask check` is the whole judgement on a tree: formatting, tidiness, lints, every test, dependencies, the
-//! manual. `cargo xtask bench` measures. `cargo xtask fuzz` lets libFuzzer write what strangers might. `cargo xtask tidy` is the quick part of the check that reads and compiles
-//! nothing. Each task prints what it does; nothing is skipped silently.
+//! manual. `cargo xtask bench` measures. `cargo xtask fuzz` lets libFuzzer write what strangers might. `cargo xtask simulate`
+//! runs the engine through seeded faults. `cargo xtask tidy` is the quick part of the check that reads and compiles nothing.
+//! Each task prints what it does; nothing is skipped silently.
 
 mod bench;
 mod check;
 mod deny;
 mod fuzz;
 mod packaging;
+mod simulate;
 mod soak;
 mod steps;
 mod tidy;
@@ -21,11 +23,12 @@ const USAGE: &str = "\
 Usage: cargo xtask <TASK>
 
 Tasks:
-  check           rustfmt, tidy, clippy, all tests, cargo deny, the manual; installs what it needs where it may
+  check           rustfmt, tidy, clippy, all tests, simulation, cargo deny, the manual; installs what it needs where it may
   bench [ROW…]    the benchmark program in release mode; without rows, all of them
   fuzz [--seconds N] [TARGET…]
                   the fuzz targets, built with libFuzzer on stable Rust; 60 s each unless said
   soak [OPTION…]  the server under a small load for an hour, and whether it stays as it is; --minutes N, --rate R
+  simulate [ARG…] the engine on a fake clock and a fake network, with faults; `simulate --help` says more
   tidy            the rules of the tree: who imports whom, lengths, names, words
 
 Exit code: 0 when everything passed, 1 when something failed, 2 for wrong use.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ("bench", rows) => Workspace::find().and_then(|w| bench::bench(&w, rows)),
         ("fuzz", arguments) => Workspace::find().and_then(|w| fuzz::fuzz(&w, arguments)),
         ("soak", options) => Workspace::find().and_then(|w| soak::soak(&w, options)),
+        ("simulate", arguments) => Workspace::find().and_then(|w| simulate::simulate(&w, arguments)),
         ("tidy", []) => Workspace::find().and_then(|w| tidy::tidy(&w)),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");

@@ -144,6 +144,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         duties: duties(&options.only),
         node,
         predecessor,
+        sending: None,
     };
     folder(&parts.scratch)?;
     let metrics = measure::recorder();

@@ -30,13 +30,15 @@ use store::{
 };
 use tokio::sync::MutexGuard;
 
-/// Wait before a claim that could not be renewed is tried again.
+/// Wait before a claim that could not be renewed is tried again, and before rows are looked at again that came too early.
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// A row on the wire: which of the segment's rows, what is true of it, and which registration it went to.
 struct Flight {
     row: usize,
     facts: Facts,
+    /// The policy that let it go; it may be another one when the answer comes.
+    policy_version: i64,
     sent_to: Option<(RegistrationKey, i64)>,
     /// When it was handed over; `None` where there was no way.
     sent_at: Option<Timestamp>,
@@ -58,6 +60,8 @@ struct Carrier<'a> {
     log_pushes: bool,
     renewed: Timestamp,
     attempts: Attempts,
+    /// A row came before its time, by this process's clock.
+    too_early: bool,
 }
 
 /// Carries a segment to its end, and releases it. What is in `hand` is not read again.
@@ -111,9 +115,14 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim, hand: Opti
         log_pushes,
         renewed: engine.now(),
         attempts: Attempts::of(claim.channel),
+        too_early: false,
     };
     carrier.carry_rows(rows, facts).await;
     tracing::debug!(event = %card.event.id, channel = %claim.channel, rows = rows.len(), "a segment was carried");
+    if carrier.too_early {
+        // Where the store's clock is ahead of ours it calls the row due again as soon as the claim is released.
+        tokio::time::sleep(AGAIN).await;
+    }
     Ok(inner.pauses.until(claim.channel, engine.now()).unwrap_or_else(|| engine.now()))
 }
 
@@ -165,9 +174,26 @@ impl<'a> Carrier<'a> {
             self.carry_row(index, rows, subject, &mut wire).await;
         }
         drop(turn);
-        while let Some((flight, outcome)) = wire.next().await {
+        while let Some((flight, outcome)) = self.answer(&mut wire).await {
             self.settle(&rows[flight.row], flight, outcome).await;
         }
+    }
+
+    /// The next answer of those that are awaited. A provider may take longer than a lease lasts, so the claim is prolonged
+    /// meanwhile: else another process would take it and send again what is on the wire.
+    async fn answer(&mut self, wire: &mut OnTheWire) -> Option<(Flight, Outcome)> {
+        let lease = self.engine.lease();
+        while !wire.is_empty() {
+            if self.engine.now().since(self.renewed) > lease / 4 {
+                self.renew().await;
+            }
+            tokio::select! {
+                biased;
+                answer = wire.next() => return answer,
+                () = tokio::time::sleep(lease / 4) => { self.renew().await; }
+            }
+        }
+        None
     }
 
     /// Waits for the turn to hand letters over; urgent ones need none.
@@ -181,6 +207,7 @@ impl<'a> Carrier<'a> {
         tokio::pin!(turn);
         loop {
             tokio::select! {
+                biased;
                 turn = &mut turn => return turn,
                 () = tokio::time::sleep(lease / 4) => { self.renew().await; }
             }
@@ -195,10 +222,12 @@ impl<'a> Carrier<'a> {
                 return;
             }
             let now = self.engine.now();
-            let (look, facts, registration) = self.look(row, subject, now);
-            match not_too_early(row, look, now) {
-                Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, facts, None, None).await,
-                Look::Hold(until, reason) => return self.put(row, (State::Held, reason), until, facts, None, None).await,
+            let (fresh, facts, registration) = self.look(row, subject, now);
+            let (look, version) = (not_too_early(row, fresh, now), self.policy.version);
+            self.too_early |= matches!(look, Look::Hold(until, _) if until <= row.due);
+            match look {
+                Look::End(state, reason) => return self.put(row, (state, reason), Timestamp::NEVER, (facts, version), None, None).await,
+                Look::Hold(until, reason) => return self.put(row, (State::Held, reason), until, (facts, version), None, None).await,
                 Look::Send => {}
             }
             if let Some(outcome) = self.engine.inner.pauses.outcome(self.claim.channel, now) {
@@ -208,12 +237,12 @@ impl<'a> Carrier<'a> {
                 Ok(slot) => slot,
                 Err(outcome) => {
                     self.trouble(&outcome).await;
-                    let flight = Flight { row: index, facts, sent_to: None, sent_at: None };
+                    let flight = Flight { row: index, facts, policy_version: self.policy.version, sent_to: None, sent_at: None };
                     return self.settle(row, flight, outcome).await;
                 }
             };
             let sent_to = registration.map(|r| (r.key, r.version));
-            let flight = Flight { row: index, facts, sent_to, sent_at: Some(self.engine.now()) };
+            let flight = Flight { row: index, facts, policy_version: self.policy.version, sent_to, sent_at: Some(self.engine.now()) };
             let Some(flying) = self.hand_over(slot, row, subject, registration, flight) else { continue };
             wire.push(flying);
             return;
@@ -226,12 +255,14 @@ impl<'a> Carrier<'a> {
         let engine = self.engine;
         if !engine.inner.standing.sees() {
             tokio::select! {
+                biased;
                 () = engine.inner.standing.sighted() => {}
                 () = engine.inner.stop.cancelled() => return false,
             }
         }
         while self.is_overdue() && !self.renew().await {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(AGAIN) => {}
                 () = engine.inner.stop.cancelled() => return false,
             }
@@ -420,7 +451,7 @@ impl<'a> Carrier<'a> {
             alarms::clear(self.engine, &format!("{}_suspicious_gone", self.claim.channel)).await;
         }
         let (state, due) = rest(step);
-        self.put(row, state, due, flight.facts, Some(attempt), retire).await;
+        self.put(row, state, due, (flight.facts, flight.policy_version), Some(attempt), retire).await;
     }
 
     /// Whether a provider's word that an address is gone is believed, or parked because too many say so.
@@ -450,7 +481,7 @@ impl<'a> Carrier<'a> {
         let number = row.attempts.saturating_add(1);
         let step = model::delivery::settle(outcome, number, self.card.event.expires_at, now, self.chance(row));
         let (state, due) = rest(step);
-        self.put(row, state, due, facts, None, None).await;
+        self.put(row, state, due, (facts, self.policy.version), None, None).await;
     }
 
     /// Trouble that concerns the whole channel, or a fault of ours.
@@ -484,7 +515,7 @@ impl<'a> Carrier<'a> {
         row: &DueRow,
         now: (State, Reason),
         due: Timestamp,
-        facts: Facts,
+        (facts, policy_version): (Facts, i64),
         attempt: Option<Attempt>,
         retire: Option<Retirement>,
     ) {
@@ -500,7 +531,7 @@ impl<'a> Carrier<'a> {
             facts,
             attempt,
             retire,
-            policy_version: self.policy.version,
+            policy_version,
             log_push,
         };
         self.engine.inner.settler.put(Settle::Row(settlement)).await;

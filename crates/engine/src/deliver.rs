@@ -176,6 +176,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
     let mut bell = inner.planned.bell();
     loop {
         let permit = tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             permit = room.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
         };
@@ -183,7 +184,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
             drop(permit);
             if wait(&engine, until.since(engine.now())).await { continue } else { return }
         }
-        bell.borrow_and_update();
+        bell.hear();
         let lease = Lease { node: inner.node, until: engine.now().plus(engine.lease()) };
         let most = 1 + room.available_permits().min(at_once - 1);
         let claimed = inner.store.claim(vec![kind], lane, lease, u32::try_from(most).unwrap_or(1)).await;
@@ -195,8 +196,9 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
             drop(permit);
             let nap = next.map_or(POLL, |at| at.since(engine.now()).min(POLL)).max(Duration::from_millis(1));
             tokio::select! {
+                biased;
                 () = inner.stop.cancelled() => return,
-                _ = bell.changed() => {}
+                () = bell.changed() => {}
                 () = tokio::time::sleep(nap) => {}
             }
             continue;
@@ -212,6 +214,7 @@ async fn lane_loop(engine: Engine, channel: Arc<dyn Channel>, lane: Lane, at_onc
 /// Waits a while at most, since a pause may end early, and answers whether the engine goes on.
 async fn wait(engine: &Engine, span: Duration) -> bool {
     tokio::select! {
+        biased;
         () = engine.inner.stop.cancelled() => false,
         () = tokio::time::sleep(span.min(POLL)) => true,
     }

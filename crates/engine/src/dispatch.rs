@@ -37,7 +37,7 @@ pub(crate) async fn run(engine: Engine) {
     let running: Arc<Mutex<HashSet<EventKey>>> = Arc::default();
     let mut bell = inner.accepted.bell();
     loop {
-        bell.borrow_and_update();
+        bell.hear();
         let (events, next) = inner.store.unplanned(ROUND).await.unwrap_or_else(|error| {
             tracing::error!(%error, "accepted events cannot be read");
             (Vec::new(), None)
@@ -47,6 +47,7 @@ pub(crate) async fn run(engine: Engine) {
                 continue;
             }
             let permit = tokio::select! {
+                biased;
                 () = inner.stop.cancelled() => return,
                 permit = room.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
             };
@@ -71,8 +72,9 @@ pub(crate) async fn run(engine: Engine) {
         }
         let nap = next.map_or(POLL, |at| at.since(engine.now()).min(POLL)).max(Duration::from_millis(1));
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
-            _ = bell.changed() => {}
+            () = bell.changed() => {}
             () = tokio::time::sleep(nap) => {}
         }
     }

@@ -11,7 +11,7 @@ use model::{DeviceKey, PersonKey, Refusal, Timestamp, Urgency};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -165,7 +165,7 @@ impl Drop for Open {
 /// Every open stream of this process, by its number.
 #[derive(Default)]
 pub struct Streams {
-    open: Mutex<HashMap<u64, Open>>,
+    open: Mutex<BTreeMap<u64, Open>>,
     next: AtomicU64,
 }
 

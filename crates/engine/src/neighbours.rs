@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// How often policy, memberships and cancellations are read again.
 const LOOK: Duration = Duration::from_millis(250);
 /// A process that could not read them for so long stops sending.
-const BLIND: Duration = Duration::from_millis(750);
+pub(crate) const BLIND: Duration = Duration::from_millis(750);
 /// How often a process says that it lives.
 const BEAT: Duration = Duration::from_secs(2);
 /// A process that was silent for so long is taken for dead: its claims, roles and streams are free. Also the length of
@@ -57,6 +57,7 @@ async fn listen(engine: Engine) {
     let mut wakes = inner.store.wakes();
     loop {
         let wake = tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             wake = wakes.recv() => wake,
         };
@@ -80,10 +81,11 @@ async fn tell(engine: Engine, mut rung: Bell, wake: Wake) {
     let inner = &engine.inner;
     loop {
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
-            _ = rung.changed() => {}
+            () = rung.changed() => {}
         }
-        rung.borrow_and_update();
+        rung.hear();
         if let Err(error) = inner.store.ring(wake).await {
             tracing::debug!(%error, "the other processes cannot be told; they will see for themselves");
         }
@@ -123,11 +125,12 @@ async fn look(engine: Engine) {
             }
         }
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
-            _ = bell.changed() => {}
+            () = bell.changed() => {}
         }
-        bell.borrow_and_update();
+        bell.hear();
     }
 }
 
@@ -150,6 +153,7 @@ async fn take_over(engine: &Engine, row: StandingRow) -> store::Result<()> {
         inner.planned.heard();
         withdraw(engine, &new).await?;
     }
+    inner.standing.looked();
     if inner.roster.is_loaded() {
         inner.roster.catch_up(&inner.store, inner.tenant_key(), row.directory).await?;
     }
@@ -180,6 +184,7 @@ async fn beat(engine: Engine) {
             Err(error) => tracing::warn!(%error, "the other processes cannot be told that this one lives"),
         }
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(BEAT) => {}
         }
@@ -197,11 +202,12 @@ async fn show(engine: Engine) {
             tracing::warn!(%error, "new notifications cannot be shown in open apps now");
         }
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(POLL) => {}
-            _ = bell.changed() => {}
+            () = bell.changed() => {}
         }
-        bell.borrow_and_update();
+        bell.hear();
     }
 }
 

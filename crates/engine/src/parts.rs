@@ -46,6 +46,9 @@ pub struct Parts {
     pub node: Uuid,
     /// A process that has surely ended: what it held is free at once.
     pub predecessor: Option<Uuid>,
+    /// Where letters are sent from: `None` for a thread of their own. One who has to have everything happen in one order (the
+    /// simulation) hands in the runtime that drives the rest.
+    pub sending: Option<tokio::runtime::Handle>,
 }
 
 /// What a process does of the work; requests are answered by whoever serves them.
@@ -127,7 +130,10 @@ impl Engine {
         let standing = Standing::open(&parts.store, tenant.key, &settings).await.map_err(wrong)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let sending = sending_thread(tasks.clone())?;
+        let sending = match parts.sending {
+            Some(sending) => sending,
+            None => sending_thread(tasks.clone())?,
+        };
         let configured = parts.channels.iter().map(|c| c.kind()).chain([ChannelKind::Inbox]).collect();
         let inner = Arc::new(Inner {
             settler: Settler::new(),
@@ -253,6 +259,7 @@ async fn load_roster(engine: Engine) {
     while let Err(error) = inner.roster.load(&inner.store, inner.tenant_key()).await {
         tracing::error!(%error, "memberships cannot be read; trying again");
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
         }

@@ -4,6 +4,7 @@
 //! the policy holds it for writing while the new snapshot is put up. So after a change was answered, nothing starts by
 //! the old one.
 
+use crate::neighbours;
 use crate::parts::Inner;
 use arc_swap::ArcSwap;
 use model::policy::{PolicySnapshot, SettingDeclaration};
@@ -11,22 +12,62 @@ use model::{Refusal, TenantKey};
 use parking_lot::{RwLock, RwLockReadGuard};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use store::Shared;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-/// A wake-up that is never lost: who subscribed before it was rung will see it. It is a hint; rows are the truth.
+/// A wake-up that is never lost: who listened before it was rung will see it. It is a hint; rows are the truth. Listeners
+/// wake in the order in which they wait (a `watch` channel would draw lots), so that a run of the simulation repeats.
+#[derive(Default)]
 pub struct Wake {
-    bell: watch::Sender<u64>,
+    bell: Arc<Rings>,
     /// Rings of this process only, to be told to the others.
-    outside: watch::Sender<u64>,
+    outside: Arc<Rings>,
+}
+
+#[derive(Default)]
+struct Rings {
+    count: AtomicU64,
+    waiting: Notify,
+}
+
+impl Rings {
+    fn ring(&self) {
+        self.count.fetch_add(1, Ordering::Release);
+        self.waiting.notify_waiters();
+    }
+
+    fn listen(self: &Arc<Rings>) -> Bell {
+        Bell { heard: self.count.load(Ordering::Acquire), rings: self.clone() }
+    }
 }
 
 /// Where to wait for rings; `changed` answers once for all since it last did.
-pub type Bell = watch::Receiver<u64>;
+pub struct Bell {
+    rings: Arc<Rings>,
+    heard: u64,
+}
 
-impl Default for Wake {
-    fn default() -> Wake {
-        Wake { bell: watch::channel(0).0, outside: watch::channel(0).0 }
+impl Bell {
+    /// Takes every ring so far for heard.
+    pub fn hear(&mut self) {
+        self.heard = self.rings.count.load(Ordering::Acquire);
+    }
+
+    /// Waits for a ring that was not heard.
+    pub async fn changed(&mut self) {
+        loop {
+            // Listens before it looks, so that no ring falls in between.
+            let rings = self.rings.clone();
+            let ring = rings.waiting.notified();
+            tokio::pin!(ring);
+            ring.as_mut().enable();
+            if self.rings.count.load(Ordering::Acquire) != self.heard {
+                return self.hear();
+            }
+            ring.await;
+        }
     }
 }
 
@@ -34,22 +75,22 @@ impl Wake {
     /// Rings, here and at the other processes.
     pub fn notify_one(&self) {
         self.heard();
-        self.outside.send_modify(|n| *n = n.wrapping_add(1));
+        self.outside.ring();
     }
 
     /// Rings here: another process did.
     pub fn heard(&self) {
-        self.bell.send_modify(|n| *n = n.wrapping_add(1));
+        self.bell.ring();
     }
 
     /// A bell to wait at.
     pub fn bell(&self) -> Bell {
-        self.bell.subscribe()
+        self.bell.listen()
     }
 
     /// A bell that only this process rings.
     pub fn outside(&self) -> Bell {
-        self.outside.subscribe()
+        self.outside.listen()
     }
 }
 
@@ -58,7 +99,12 @@ pub struct Standing {
     current: ArcSwap<PolicySnapshot>,
     gate: RwLock<()>,
     /// Whether what stands can be read: always, where nobody else can change it.
-    sees: watch::Sender<bool>,
+    sees: AtomicBool,
+    /// When it was last read, in milliseconds after `opened`; `u64::MAX` where nobody else can change it.
+    looked_ms: AtomicU64,
+    opened: Instant,
+    /// Rung when it was read.
+    sighted: Arc<Rings>,
     /// One change at a time, so that snapshots go up in the order of their versions.
     turn: tokio::sync::Mutex<()>,
 }
@@ -67,8 +113,17 @@ impl Standing {
     /// Reads the settings.
     pub(crate) async fn open(store: &Shared, tenant: TenantKey, declared: &[SettingDeclaration]) -> store::Result<Standing> {
         let (version, set) = store.settings(tenant).await?;
+        let looked_ms = AtomicU64::new(if store.is_shared() { 0 } else { u64::MAX });
         let current = ArcSwap::from_pointee(PolicySnapshot::new(version, declared, set));
-        Ok(Standing { current, gate: RwLock::new(()), sees: watch::channel(true).0, turn: tokio::sync::Mutex::new(()) })
+        Ok(Standing {
+            current,
+            gate: RwLock::new(()),
+            sees: AtomicBool::new(true),
+            looked_ms,
+            opened: Instant::now(),
+            sighted: Arc::default(),
+            turn: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// The policy in force.
@@ -86,25 +141,39 @@ impl Standing {
         self.gate.read()
     }
 
-    /// Whether what stands is known; nothing may start while it is not.
+    /// Whether what stands is known; nothing may start while it is not. A process that was stopped for a while does not
+    /// know it, even before it had the time to notice.
     pub fn sees(&self) -> bool {
-        *self.sees.borrow()
+        let blind_ms = self.looked_ms.load(Ordering::Acquire).saturating_add(neighbours::BLIND.as_millis() as u64);
+        self.sees.load(Ordering::Acquire) && (blind_ms == u64::MAX || self.since_opened_ms() < blind_ms)
+    }
+
+    fn since_opened_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Policy and cancellations were just taken over.
+    pub(crate) fn looked(&self) {
+        self.looked_ms.store(self.since_opened_ms(), Ordering::Release);
+        self.sighted.ring();
     }
 
     /// Resolves once what stands is known.
     pub async fn sighted(&self) {
-        if !self.sees() {
-            // The sender lives here, so waiting ends with the value.
-            let _ = self.sees.subscribe().wait_for(|sees| *sees).await;
+        let mut bell = self.sighted.listen();
+        while !self.sees() {
+            bell.changed().await;
         }
     }
 
     /// Notes whether what stands can be read; answers what was noted before. After `false` nothing starts.
     pub(crate) fn see(&self, inner: &Inner, sees: bool) -> bool {
-        if self.sees() == sees {
+        if self.sees.load(Ordering::Acquire) == sees {
             return sees;
         }
-        inner.closed(|| self.sees.send_replace(sees))
+        let before = inner.closed(|| self.sees.swap(sees, Ordering::AcqRel));
+        self.sighted.ring();
+        before
     }
 
     /// Takes over settings that another process changed.

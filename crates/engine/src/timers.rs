@@ -26,11 +26,11 @@ pub(crate) async fn run(engine: Engine) {
         }
         let woken = async {
             while inner.standing.version() == version {
-                // The sender lives in the engine, so this ends with a ring.
-                let _ = bell.changed().await;
+                bell.changed().await;
             }
         };
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(nap) => {}
             () = woken => {}

@@ -132,6 +132,7 @@ impl House {
             duties: engine::Duties::ALL,
             node: Uuid::new_v4(),
             predecessor: None,
+            sending: None,
         };
         let (engine, fresh) = Engine::start(parts).await.expect("the engine starts");
         assert!(fresh);

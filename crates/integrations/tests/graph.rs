@@ -96,6 +96,7 @@ impl World {
             duties: engine::Duties::ALL,
             node: Uuid::new_v4(),
             predecessor: None,
+            sending: None,
         };
         let (engine, _) = Engine::start(parts).await.expect("an engine");
         let secret = engine.create_owner_token("owner").await.expect("a token");

@@ -31,6 +31,8 @@ const ROOMS: &[Room] = &[
     // What strangers write goes through everything that reads it, in one process.
     Room { name: "strangers", may: &["model", "sources", "channels", "store", "engine", "web"], tests_may: &[] },
     Room { name: "carillon-fuzz", may: &["strangers"], tests_may: &[] },
+    // The engine from inside, on made-up time and a made-up network.
+    Room { name: "simulation", may: &["model", "sources", "store", "engine"], tests_may: &[] },
     Room { name: "xtask", may: &[], tests_may: &[] },
 ];
 

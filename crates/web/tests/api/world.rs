@@ -160,6 +160,7 @@ impl World {
             duties: engine::Duties::ALL,
             node: Uuid::new_v4(),
             predecessor: None,
+            sending: None,
         };
         let (engine, fresh) = Engine::start(parts).await.expect("an engine");
         assert!(fresh);
