@@ -40,7 +40,7 @@ async fn open_at(address: &str) -> Result<Postgres> {
 
 fn statements() -> Vec<&'static str> {
     let mut all: Vec<&'static str> = outbox::STATEMENTS.iter().flat_map(|some| some.iter().copied()).collect();
-    all.extend(ledger::STATEMENTS.iter().chain(once::STATEMENTS).chain(cluster::STATEMENTS));
+    all.extend(ledger::STATEMENTS.iter().chain(once::STATEMENTS).chain(cluster::STATEMENTS).chain(audit::STATEMENTS));
     all.extend(import::statements());
     all.extend(facts::statements());
     all.extend([NOW, LOCK_TENANT, ANY_TENANT]);
@@ -126,7 +126,7 @@ async fn a_newer_store_a_half_filled_one_and_a_foreign_database_are_refused() {
     cluster.sql(&name, "UPDATE carillon_store SET version = 99");
     let Err(StoreError::Broken(why)) = open_at(&address).await else { panic!("a newer store was opened") };
     assert!(why.contains("version 99") && why.contains("newer program"), "{why}");
-    cluster.sql(&name, "UPDATE carillon_store SET version = 1, filling = 1");
+    cluster.sql(&name, &format!("UPDATE carillon_store SET version = {}, filling = 1", opening::MIGRATIONS.len()));
     let Err(StoreError::Unavailable(why)) = open_at(&address).await else { panic!("a half store was opened") };
     assert!(why.contains("not whole") && why.contains("run that again"), "{why}");
     let foreign = cluster.database();

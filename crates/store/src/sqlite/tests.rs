@@ -1,6 +1,6 @@
 //! What is true of the embedded store alone: its lock, its versions, its writer, its statements.
 
-use super::{Sqlite, WriteLane, ledger, once, opening, outbox};
+use super::{Sqlite, WriteLane, audit, ledger, once, opening, outbox};
 use crate::conformance::StoryClock;
 use crate::{Ledger, Result, StoreError};
 use model::{Clock, Timestamp};
@@ -60,7 +60,7 @@ fn every_statement_is_prepared() {
     for migration in opening::MIGRATIONS {
         connection.execute_batch(migration).expect("the schema is made");
     }
-    let all = outbox::STATEMENTS.iter().chain([&ledger::STATEMENTS, &once::STATEMENTS]).flat_map(|some| some.iter());
+    let all = outbox::STATEMENTS.iter().chain([&ledger::STATEMENTS, &once::STATEMENTS, &audit::STATEMENTS]).flat_map(|some| some.iter());
     let mut prepared = 0;
     for sql in all {
         connection.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
