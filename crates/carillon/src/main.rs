@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod demo;
 mod exit;
+mod syslog;
 mod wire;
 
 use clap::Parser;

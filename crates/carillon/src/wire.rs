@@ -13,6 +13,8 @@ use engine::keys::Keys;
 use engine::{Engine, Parts};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use model::{Channel, Clock, Timestamp};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -133,13 +135,16 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let vapid_made = vapid_key(&vapid_file)?;
     let vapid = read(&vapid_file, "keys.vapid_file")?;
     let web_push_key = vapid_public_key(&vapid).map_err(|e| anyhow::anyhow!("{}: {e}", vapid_file.display()))?;
+    let audit = audit_key(&config.keys.audit_file)?;
     let (node, predecessor) = name_of_this_process(&data)?;
     let parts = Parts {
         store: store.shared(),
         channels: channels(&config, vapid)?,
         sources: sources::all(),
         clock,
-        keys: Keys::new(vec![at_rest]),
+        keys: Keys::new(vec![at_rest])
+            .signing(&audit)
+            .map_err(|rule| anyhow::anyhow!("keys.audit_file: {} {rule}", config.keys.audit_file.display()))?,
         organization: config.server.organization.clone(),
         scratch: data.join("scratch"),
         duties: duties(&options.only),
@@ -150,6 +155,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let metrics = metrics();
     tokio::spawn(keep_up(metrics.clone(), options.stop.clone()));
     let (engine, fresh) = Engine::start(parts).await.map_err(|e| anyhow::anyhow!("{e}"))?;
+    if let Some(syslog) = config.audit_syslog.clone() {
+        tokio::spawn(crate::syslog::run(engine.clone(), syslog, options.stop.clone()));
+    }
     let token_file = data.join("bootstrap-token");
     // The token is made by the first start that gets this far; a start that was cut off in between is made good.
     let api = does(&options.only, Part::Api);
@@ -407,8 +415,25 @@ fn vapid_key(path: &Path) -> anyhow::Result<bool> {
     let random = aws_lc_rs::rand::SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
         .map_err(|_| anyhow::anyhow!("the VAPID key cannot be made"))?;
-    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pkcs8.as_ref());
-    let lines: Vec<&str> = encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    private_file(path, format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n")).as_bytes())?;
+    private_pem(path, pkcs8.as_ref())?;
     Ok(true)
+}
+
+fn private_pem(path: &Path, pkcs8: &[u8]) -> anyhow::Result<()> {
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pkcs8);
+    let lines: Vec<&str> = encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    private_file(path, format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n")).as_bytes())
+}
+
+/// The key that signs heads of the audit (Ed25519, PKCS #8), made on the first start.
+fn audit_key(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if !path.exists() {
+        folder(path.parent().unwrap_or(Path::new(".")))?;
+        private_pem(path, &engine::keys::new_signing_key())?;
+    }
+    let key = <PrivatePkcs8KeyDer as PemObject>::from_pem_file(path);
+    let key = key.map_err(|e| {
+        anyhow::anyhow!("keys.audit_file: {} holds no private key in PEM ({e:?}); restore it from its backup", path.display())
+    })?;
+    Ok(key.secret_pkcs8_der().to_vec())
 }

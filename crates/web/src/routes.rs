@@ -341,6 +341,7 @@ pub fn all() -> Vec<Route> {
         api::directory::routes(),
         api::settings::routes(),
         api::access::routes(),
+        api::audit::routes(),
         api::app::routes(),
         service::routes(),
     ];

@@ -5,6 +5,7 @@
 pub mod agent;
 mod alarm;
 mod audience;
+mod audit;
 #[cfg(test)]
 mod canned;
 pub mod client;
@@ -102,6 +103,8 @@ pub enum Command {
     Token(token::Token),
     /// Alarms that the server raised
     Alarm(alarm::Alarm),
+    /// Who did what, and whether that record is whole
+    Audit(audit::Audit),
     /// Move everything from SQLite to PostgreSQL, or back
     Migrate(transfer::Migrate),
     /// Copy the store into one file, while servers run
@@ -132,6 +135,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Settings(args) => interruptible(settings::command(args, &out)).await,
         Command::Token(args) => interruptible(token::command(args, &out)).await,
         Command::Alarm(args) => interruptible(alarm::command(args, &out)).await,
+        Command::Audit(args) => interruptible(audit::command(args, &out)).await,
         Command::Migrate(args) => interruptible(transfer::migrate(args, &out)).await,
         Command::Backup(args) => interruptible(transfer::backup(args, &out)).await,
         Command::Restore(args) => interruptible(transfer::restore(args, &out)).await,

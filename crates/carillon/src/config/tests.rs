@@ -78,7 +78,7 @@ fn every_wrong_value_has_its_message() {
         ("database = 'postgres://u:secret@h/d?sslmode=allow'".into(), "c.toml: database: sslmode=allow is not one of disable, require, verify-full".into()),
         ("database = 'mysql:x'".into(), format!("c.toml: database: \"mysql\" is not a store; {store}")),
         ("database = 'sqlite:'".into(), format!("c.toml: database: \"sqlite\" is not a store; {store}")),
-        ("[keys]\nat_rest = 'x'".into(), "c.toml: [keys] has no key \"at_rest\". It knows: at_rest_file, vapid_file".into()),
+        ("[keys]\nat_rest = 'x'".into(), "c.toml: [keys] has no key \"at_rest\". It knows: at_rest_file, vapid_file, audit_file".into()),
         (format!("[channels.apns]\n{apns}endpoint = 'ftp://x'"), "c.toml: [channels.apns] endpoint: \"ftp://x\" is not a URL such as https://api.push.apple.com".into()),
         (format!("[channels.apns]\n{apns}endpoint = 'http://apple.example.org'"), "c.toml: [channels.apns] endpoint: \"http://apple.example.org\" would send tokens in clear; use https (http is for this machine only)".into()),
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\ntls='none'\nusername='u'\npassword_file='p'".into(), "c.toml: [channels.email] tls = \"none\" would send the password readable to everybody on the way; use starttls or implicit".into()),
