@@ -125,10 +125,11 @@ impl Stage {
         }
         let keys = self.server.data().join("keys");
         server.configure(&format!(
-            "{}\n[keys]\nat_rest_file = {:?}\nvapid_file = {:?}\n",
+            "{}\n[keys]\nat_rest_file = {:?}\nvapid_file = {:?}\naudit_file = {:?}\n",
             self.configuration,
             keys.join("at-rest.key"),
             keys.join("vapid.pem"),
+            keys.join("audit.pem"),
         ));
         if let Some(only) = only {
             server.only(only);
