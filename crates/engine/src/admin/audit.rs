@@ -85,7 +85,7 @@ impl Engine {
         Ok(view)
     }
 
-    /// The next entries for a sink, and nothing where another process feeds it.
+    /// The next entries that a sink has not got yet, in order.
     ///
     /// # Errors
     /// What the store says.
