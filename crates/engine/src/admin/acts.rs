@@ -318,4 +318,46 @@ mod tests {
         }
         assert!(acts.refused.seen.lock().len() <= MOST);
     }
+
+    /// Edits that somebody answers for.
+    const EDITS: [&str; 20] = [
+        "create_person",
+        "update_person",
+        "delete_person",
+        "create_group",
+        "update_group",
+        "delete_group",
+        "change_members",
+        "create_device",
+        "update_device",
+        "delete_device",
+        "put_registration",
+        "delete_registration",
+        "create_code",
+        "enrol",
+        "put_setting",
+        "create_token",
+        "revoke_token",
+        "accept",
+        "cancel",
+        "erase_person",
+    ];
+
+    fn sources(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn no_edit_goes_past_the_audit() {
+        let all = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        assert!(all.len() > 30, "{all:?}");
+        for path in all {
+            let text: String = std::fs::read_to_string(&path).expect("a source").split_whitespace().collect();
+            for edit in EDITS {
+                let past = format!("inner.store.{edit}(");
+                assert!(!text.contains(&past), "{}: take the handle for {edit} from Engine::told", path.display());
+            }
+        }
+    }
 }
