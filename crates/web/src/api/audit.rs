@@ -33,6 +33,7 @@ pub fn routes() -> Vec<Route> {
                 .query("user", "Only entries that name this person: an id, external id or UPN.", shape::text())
                 .paged()
                 .gives(200, "A page of entries.", "AuditPage")
+                .refuses(404, "not_found")
                 .refuses(409, "ambiguous_name"),
         ),
         get(
