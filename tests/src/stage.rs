@@ -146,10 +146,11 @@ impl Stage {
         }
         let keys = self.server.data().join("keys");
         let mut configuration = format!(
-            "{}\n[keys]\nat_rest_file = {:?}\nvapid_file = {:?}\n",
+            "{}\n[keys]\nat_rest_file = {:?}\nvapid_file = {:?}\naudit_file = {:?}\n",
             self.configuration,
             keys.join("at-rest.key"),
             keys.join("vapid.pem"),
+            keys.join("audit.pem"),
         );
         edit(&mut configuration);
         server.configure(&configuration);

@@ -32,6 +32,8 @@ pub struct Config {
     pub keys: Keys,
     /// What is logged, and how.
     pub log: Log,
+    /// Where the audit goes as it grows, if anywhere.
+    pub audit_syslog: Option<Syslog>,
     /// Which providers may be used.
     pub channels: Channels,
     /// In whose protocols other systems may speak to the server.
@@ -91,6 +93,32 @@ pub struct Keys {
     pub at_rest_file: PathBuf,
     /// The key pair to which browsers' subscriptions are bound (VAPID, RFC 8292); PEM.
     pub vapid_file: PathBuf,
+    /// The key that signs heads of the audit (Ed25519, PKCS #8); PEM.
+    pub audit_file: PathBuf,
+}
+
+/// Where entries of the audit are sent as they are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Syslog {
+    /// Over TCP; else over UDP.
+    pub tcp: bool,
+    /// `host:port`.
+    pub address: String,
+}
+
+impl Syslog {
+    /// Reads `tcp://host:port` or `udp://host:port`.
+    pub fn parse(text: &str) -> Option<Syslog> {
+        let (scheme, address) = text.split_once("://")?;
+        let tcp = match scheme {
+            "tcp" => true,
+            "udp" => false,
+            _ => return None,
+        };
+        let (host, port) = address.rsplit_once(':')?;
+        let fine = !host.is_empty() && !host.contains(['/', '@']) && port.parse::<u16>().is_ok_and(|port| port > 0);
+        fine.then(|| Syslog { tcp, address: address.to_owned() })
+    }
 }
 
 /// `[channels.*]` of this build. A channel without a section is not configured.

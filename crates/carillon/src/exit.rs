@@ -6,7 +6,7 @@
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// It failed: a delivery failed with `--exit-status`, a check of `doctor`, the server or this machine.
+    /// It failed: a delivery failed with `--exit-status`, a check of `doctor` or of `audit verify`, the server or this machine.
     Failed = 1,
     /// Wrong use: an option, a field or a configuration that is not acceptable.
     Use = 2,
@@ -28,7 +28,7 @@ impl Exit {
     /// Every code with its meaning, for the help text and the manual.
     pub const TABLE: &'static [(Exit, &'static str)] = &[
         (Exit::Done, "done"),
-        (Exit::Failed, "failed: a delivery (with --exit-status), a check of doctor, the server or this machine"),
+        (Exit::Failed, "failed: a delivery (with --exit-status), a check of doctor or audit verify, the server or this machine"),
         (Exit::Use, "wrong use: an option, a field or the configuration is not acceptable"),
         (Exit::NotAllowed, "not signed in, or not allowed"),
         (Exit::NotFound, "there is no such thing"),

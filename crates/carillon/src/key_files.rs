@@ -1,4 +1,4 @@
-//! The files of the two keys that Carillon makes itself, and how they are rotated: a new key goes in front, the ones before it
+//! The files of the keys that Carillon makes itself, and how they are rotated: a new key goes in front, the ones before it
 //! stay behind it, for what was sealed or subscribed with them.
 //!
 //! The at-rest file holds a key a line, 64 hexadecimal digits each; the VAPID file holds PEM blocks. Empty lines, and in the
@@ -7,6 +7,8 @@
 use anyhow::{Context, bail};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -27,6 +29,19 @@ pub(crate) fn read(path: &Path, setting: &str) -> anyhow::Result<String> {
 pub(crate) fn folder(path: &Path) -> anyhow::Result<()> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot make the folder {}; choose another with --data", path.display()))
+}
+
+/// The key that signs heads of the audit (Ed25519, PKCS #8), made on the first start.
+pub(crate) fn audit_key(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if !path.exists() {
+        folder(path.parent().unwrap_or(Path::new(".")))?;
+        private_file(path, pem(&engine::keys::new_signing_key()).as_bytes())?;
+    }
+    let key = <PrivatePkcs8KeyDer as PemObject>::from_pem_file(path);
+    let key = key.map_err(|e| {
+        anyhow::anyhow!("keys.audit_file: {} holds no private key in PEM ({e:?}); restore it from its backup", path.display())
+    })?;
+    Ok(key.secret_pkcs8_der().to_vec())
 }
 
 /// Writes a file that only this user can read, whole or not at all.
@@ -109,9 +124,14 @@ pub(crate) fn vapid_key(path: &Path) -> anyhow::Result<bool> {
 fn new_vapid() -> anyhow::Result<String> {
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
         .map_err(|_| anyhow::anyhow!("the VAPID key cannot be made"))?;
-    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pkcs8.as_ref());
+    Ok(pem(pkcs8.as_ref()))
+}
+
+/// A private key in PEM (RFC 7468 §10).
+fn pem(pkcs8: &[u8]) -> String {
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pkcs8);
     let lines: Vec<&str> = encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    Ok(format!("{PEM_BEGINS}\n{}\n{PEM_ENDS}\n", lines.join("\n")))
+    format!("{PEM_BEGINS}\n{}\n{PEM_ENDS}\n", lines.join("\n"))
 }
 
 /// Puts a new VAPID key in front and keeps the three before it; answers how many there are now, and the new public key.

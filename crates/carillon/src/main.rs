@@ -11,6 +11,7 @@ mod log;
 mod measure;
 mod memory;
 mod signals;
+mod syslog;
 mod tls;
 mod wire;
 

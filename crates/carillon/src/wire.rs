@@ -130,6 +130,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     let vapid_made = key_files::vapid_key(&vapid_file)?;
     let vapid = read(&vapid_file, "keys.vapid_file")?;
     let web_push_key = vapid_public_key(&vapid).map_err(|e| anyhow::anyhow!("{}: {e}", vapid_file.display()))?;
+    let audit = key_files::audit_key(&config.keys.audit_file)?;
     let (node, predecessor) = name_of_this_process(&data)?;
     // Before anything is changed: a certificate that is wrong keeps the server from starting.
     let secured = config.server.tls.clone().map(Secured::read).transpose()?;
@@ -138,7 +139,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         channels: channels(&config, vapid)?,
         sources: sources::all(),
         clock,
-        keys: Keys::new(at_rest),
+        keys: Keys::new(at_rest)
+            .signing(&audit)
+            .map_err(|rule| anyhow::anyhow!("keys.audit_file: {} {rule}", config.keys.audit_file.display()))?,
         organization: config.server.organization.clone(),
         scratch: data.join("scratch"),
         duties: duties(&options.only),
@@ -151,6 +154,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     measure::build(shared);
     tokio::spawn(measure::keep_up(metrics.clone(), options.stop.clone()));
     let (engine, fresh) = Engine::start(parts).await.map_err(|e| anyhow::anyhow!("{e}"))?;
+    if let Some(syslog) = config.audit_syslog.clone() {
+        tokio::spawn(crate::syslog::run(engine.clone(), syslog, options.stop.clone()));
+    }
     let token_file = data.join("bootstrap-token");
     // The token is made by the first start that gets this far; a start that was cut off in between is made good.
     let api = does(&options.only, Part::Api);

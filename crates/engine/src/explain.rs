@@ -146,6 +146,7 @@ impl Engine {
         let event = self.notification_row(event).await?;
         let person = self.person_in_sight(&sight, person).await?;
         let wrong = |e| crate::refusal("event", e);
+        self.reads_texts(actor, &[&event]).await?;
         let readable = self.may_read(actor, &event).await?;
         let title = crate::cards::content(&self.inner, &event).map(|c| c.title).filter(|_| readable);
         let in_audience = self.inner.store.in_audience(event.key, person.key).await.map_err(wrong)?;

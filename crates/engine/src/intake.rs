@@ -3,6 +3,7 @@
 //! is the urgent path.
 
 use crate::addressing::{Order, Reach, Resolved, takes};
+use crate::admin::acts::Deed;
 use crate::admin::scope::out_of_scope;
 use crate::cards::sealing_context;
 use crate::deliver::Hand;
@@ -42,7 +43,7 @@ impl Engine {
         let started = std::time::Instant::now();
         let kind = self.custom()?;
         let order = self.order(actor, &draft, kind.expiry).await?;
-        let view = self.accept(actor, kind, order, None, repeat).await?;
+        let view = self.accept(actor, kind, order, Again::No, repeat).await?;
         metrics::histogram!("carillon_accept_seconds").record(started.elapsed().as_secs_f64());
         Ok(view)
     }
@@ -100,7 +101,7 @@ impl Engine {
             directory_version,
         };
         let kind = self.custom()?;
-        self.accept(actor, kind, order, Some(id), repeat).await
+        self.accept(actor, kind, order, Again::Of(id, only), repeat).await
     }
 
     /// Stops a notification: what was not sent is not sent any more; open apps take it away.
@@ -114,7 +115,8 @@ impl Engine {
             return Err(Refusal::new(RefusalKind::Conflict, "already_final", "every delivery is final; there is nothing left to stop"));
         }
         let inner = &self.inner;
-        inner.store.cancel(inner.tenant_key(), event.key).await.map_err(|e| crate::refusal("notification", e))?;
+        let store = self.told(actor, Deed::to("notification.cancel", "notification", id)).await?;
+        store.cancel(inner.tenant_key(), event.key).await.map_err(|e| crate::refusal("notification", e))?;
         // Behind the gate: after this, nothing of it starts.
         inner.closed(|| inner.cancelled.write().insert(event.key));
         inner.planned.notify_one();
@@ -137,14 +139,14 @@ impl Engine {
         actor: &Actor,
         kind: &'static EventTypeDeclaration,
         order: Order,
-        resend_of: Option<Uuid>,
+        again: Again,
         repeat: Option<Repeat>,
     ) -> crate::Result<NotificationView> {
         let id = Uuid::now_v7();
-        let actor = asker(actor)?;
+        let (by, actor) = (actor, asker(actor)?);
         let (plan, hand) = self.small_plan(kind, &order).await?.unzip();
         let planned = plan.as_ref().map(|p| p.rows.as_slice()).unwrap_or_default();
-        let mut row = self.row(id, kind, &order, &actor, resend_of);
+        let mut row = self.row(id, kind, &order, &actor, again.of());
         let counts = crate::notifications::planned_counts(planned, row.recipients, plan.is_some());
         if plan.as_ref().is_some_and(|p| p.rows.iter().all(|r| r.state.is_final())) {
             row.state = EventState::Done;
@@ -164,7 +166,8 @@ impl Engine {
             crate::watch::planned(&plan.rows);
         }
         let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), once, plan };
-        let accepted = self.inner.store.accept(self.inner.tenant_key(), acceptance).await;
+        let store = self.told(by, deed(&row, again)).await?;
+        let accepted = store.accept(self.inner.tenant_key(), acceptance).await;
         match &accepted {
             Ok(_) => alarms::store_works(self).await,
             Err(StoreError::Unavailable(cause)) => alarms::store_failed(self, &format!("nothing can be accepted: {cause}")),
@@ -302,6 +305,45 @@ impl Engine {
         let row = inner.store.event_by_id(inner.tenant_key(), id).await.map_err(|e| crate::refusal("notification", e))?;
         row.ok_or_else(|| Refusal::not_found("notification", &id.to_string()))
     }
+}
+
+/// Whether something is sent for the first time.
+#[derive(Clone, Copy)]
+enum Again {
+    No,
+    /// What, and which part of its audience.
+    Of(Uuid, Option<ResendOnly>),
+}
+
+impl Again {
+    fn of(self) -> Option<Uuid> {
+        match self {
+            Again::No => None,
+            Again::Of(id, _) => Some(id),
+        }
+    }
+}
+
+/// What the audit says of a send: the numbers, and nothing of the text. Whom it names stands in the notification.
+fn deed(row: &EventRow, again: Again) -> Deed {
+    let operation = match again {
+        Again::No => "notification.send",
+        Again::Of(..) => "notification.resend",
+    };
+    let mut deed = Deed::to(operation, "notification", row.id).with("recipients", row.recipients);
+    let named = [("groups", row.addressed.groups.len()), ("users", row.addressed.users.len()), ("devices", row.addressed.devices.len())];
+    for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
+        deed = deed.with(name, count);
+    }
+    if let Again::Of(first, only) = again {
+        let part = match only {
+            None => "all",
+            Some(ResendOnly::Failed) => "failed",
+            Some(ResendOnly::Unopened) => "unopened",
+        };
+        deed = deed.with("resendOf", first).with("only", part);
+    }
+    if row.state == EventState::Scheduled { deed.with("dueAt", row.due_at) } else { deed }
 }
 
 /// The answer that is kept for repeats of the request, less secrets: a private text is not kept in clear.

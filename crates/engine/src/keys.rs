@@ -5,6 +5,7 @@
 //! Random secrets, codes and jitter come from here too: one source of chance, the operating system's.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,6 +21,8 @@ const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_LEN;
 /// The at-rest keys: the first seals, every one opens. So a key is rotated by putting a new one in front.
 pub struct Keys {
     keys: Vec<Key>,
+    /// Signs heads of the audit.
+    signer: Option<Ed25519KeyPair>,
 }
 
 struct Key {
@@ -36,7 +39,27 @@ impl Keys {
         assert!(!raw.is_empty(), "there is at least one at-rest key");
         let keys = raw.iter().map(Key::new).collect();
         raw.iter_mut().for_each(Zeroize::zeroize);
-        Keys { keys }
+        Keys { keys, signer: None }
+    }
+
+    /// With the organization's key (Ed25519, PKCS #8) that signs heads of the audit.
+    ///
+    /// # Errors
+    /// A sentence when it is not such a key.
+    pub fn signing(self, pkcs8: &[u8]) -> Result<Keys, String> {
+        let signer =
+            Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map_err(|_| "is not an Ed25519 private key in PKCS #8".to_owned())?;
+        Ok(Keys { signer: Some(signer), ..self })
+    }
+
+    /// The public key that heads of the audit are checked with: 32 bytes (RFC 8032).
+    pub fn public_key(&self) -> Option<&[u8]> {
+        self.signer.as_ref().map(|signer| signer.public_key().as_ref())
+    }
+
+    /// Signs (Ed25519, RFC 8032); `None` without a key.
+    pub fn sign(&self, text: &[u8]) -> Option<Vec<u8>> {
+        self.signer.as_ref().map(|signer| signer.sign(text).as_ref().to_vec())
     }
 
     /// Seals with the first key. `context` names the place (table, row, field) and must be the same at opening.
@@ -92,6 +115,13 @@ fn fill(bytes: &mut [u8]) {
     rand::fill(bytes).expect("the operating system gives random bytes");
 }
 
+/// Chance for the keys of pseudonyms that one act may make.
+pub(crate) fn seed() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    fill(&mut bytes);
+    bytes
+}
+
 /// A new bearer secret: 256 random bits in base64url behind a prefix by which leak scanners know it.
 pub fn secret() -> String {
     let mut bytes = [0; 32];
@@ -115,6 +145,20 @@ pub fn code() -> String {
         text.push(char::from(CODE_ALPHABET[chance(alphabet) as usize]));
     }
     text
+}
+
+/// A new Ed25519 key pair in PKCS #8.
+///
+/// # Panics
+/// When the operating system gives no random bytes.
+pub fn new_signing_key() -> Vec<u8> {
+    let pair = Ed25519KeyPair::generate().expect("the operating system gives random bytes");
+    pair.to_pkcs8().expect("a new key can be written").as_ref().to_vec()
+}
+
+/// Whether a signature (Ed25519) of a text is the holder's of a public key.
+pub fn is_signed(public_key: &[u8], text: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, public_key).verify(text, signature).is_ok()
 }
 
 /// SHA-256.
@@ -199,6 +243,18 @@ mod tests {
         let seen: HashSet<u32> = (0..1_000).map(|_| chance(5)).collect();
         assert_eq!(seen, HashSet::from([0, 1, 2, 3, 4]));
         assert_eq!((chance(0), chance(1)), (0, 0));
+    }
+
+    #[test]
+    fn a_signature_is_the_key_holders_and_of_this_text() {
+        let keys = Keys::new(vec![[7; 32]]);
+        assert!(keys.sign(b"x").is_none() && keys.public_key().is_none());
+        let keys = keys.signing(&new_signing_key()).expect("a key");
+        let (public, signature) = (keys.public_key().expect("a key"), keys.sign(b"head").expect("signed"));
+        assert!(is_signed(public, b"head", &signature) && !is_signed(public, b"heap", &signature));
+        let other = Keys::new(vec![[7; 32]]).signing(&new_signing_key()).expect("a key");
+        assert!(!is_signed(other.public_key().expect("a key"), b"head", &signature));
+        assert!(Keys::new(vec![[7; 32]]).signing(b"nonsense").is_err());
     }
 
     #[test]

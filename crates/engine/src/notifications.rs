@@ -257,6 +257,7 @@ impl Engine {
     /// `forbidden`, `not_found`.
     pub async fn notification(&self, actor: &Actor, id: Uuid) -> crate::Result<NotificationView> {
         let row = self.visible_row(actor, id).await?;
+        self.reads_texts(actor, &[&row]).await?;
         let counts = self.counts_of(&row).await?;
         self.view(&row, &counts, self.may_read(actor, &row).await?).await
     }
@@ -272,11 +273,15 @@ impl Engine {
         let inner = &self.inner;
         let rows = inner.store.events(inner.tenant_key(), None, before, limit + 1).await.map_err(|e| crate::refusal("notification", e))?;
         let more = rows.len() > limit as usize;
-        let mut items = Vec::new();
+        let mut seen = Vec::new();
         for row in rows.iter().take(limit as usize) {
-            if !self.sees_event(actor, &reach, row, Extent::Part).await? {
-                continue;
+            if self.sees_event(actor, &reach, row, Extent::Part).await? {
+                seen.push(row);
             }
+        }
+        self.reads_texts(actor, &seen).await?;
+        let mut items = Vec::with_capacity(seen.len());
+        for row in seen {
             let counts = self.counts_of(row).await?;
             items.push(self.view(row, &counts, self.may_read(actor, row).await?).await?);
         }

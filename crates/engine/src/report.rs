@@ -99,6 +99,7 @@ impl Engine {
     /// As [`Engine::notification`].
     pub async fn report(&self, actor: &Actor, id: Uuid) -> crate::Result<ReportView> {
         let row = self.visible_row(actor, id).await?;
+        self.reads_texts(actor, &[&row]).await?;
         let counts = self.counts_of(&row).await?;
         let readable = self.may_read(actor, &row).await?;
         let content = crate::cards::content(&self.inner, &row).filter(|_| readable);

@@ -194,15 +194,21 @@ impl Standing {
     }
 
     /// Sets one value (`None`: its default) and puts the new snapshot up. After this returns, no request starts by the old
-    /// one. The value was checked by the caller.
+    /// one. The value was checked by the caller, who also told the handle of the act.
     ///
     /// # Errors
     /// `stale` when `expected` is an older version; what the store says.
-    pub(crate) async fn set(&self, inner: &Inner, key: &str, value: Option<Value>, expected: Option<i64>) -> Result<i64, Refusal> {
+    pub(crate) async fn set(
+        &self,
+        inner: &Inner,
+        told: &Shared,
+        (key, value): (&str, Option<Value>),
+        expected: Option<i64>,
+    ) -> Result<i64, Refusal> {
         let _turn = self.turn.lock().await;
         let tenant = inner.tenant_key();
         let wrong = |e| crate::refusal("setting", e);
-        inner.store.put_setting(tenant, key, value, expected).await.map_err(wrong)?;
+        told.put_setting(tenant, key, value, expected).await.map_err(wrong)?;
         let (version, set) = inner.store.settings(tenant).await.map_err(wrong)?;
         let snapshot = Arc::new(PolicySnapshot::new(version, &inner.settings, set));
         inner.closed(|| self.current.store(snapshot));

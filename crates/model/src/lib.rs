@@ -6,6 +6,7 @@
 //!
 //! Nothing here touches I/O, a runtime, the clock or chance: time and ids are handed in.
 
+pub mod audit;
 pub mod channel;
 pub mod decision;
 pub mod delivery;

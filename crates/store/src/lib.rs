@@ -1,13 +1,14 @@
 //! What is remembered: verbs, not tables.
 //!
 //! The contract stands in [`Store`]; its parts are [`Directory`] (people, groups, devices), [`Outbox`] (events,
-//! deliveries, claims, receipts, the inbox), [`Ledger`] (settings, tokens, idempotency, alarms) and [`Cluster`] (what
-//! processes that share a store tell each other), [`Watch`] (what an operator watches). The embedded store is [`sqlite`]; [`mod@postgres`] is for one process or
+//! deliveries, claims, receipts, the inbox), [`Ledger`] (settings, tokens, idempotency, alarms), [`Audit`] (who did what), [`Cluster`] (what
+//! processes that share a store tell each other) and [`Watch`] (what an operator watches). The embedded store is [`sqlite`]; [`mod@postgres`] is for one process or
 //! several. [`transfer`] carries a whole store from one to the other, into a file and back. One suite of stories,
 //! [`conformance`], runs over the contract; another engine is one more module and nothing else.
 //!
 //! No rule about who is told what lives here. Time is handed in at opening: limits are counted by that clock.
 
+pub mod audit;
 pub mod cluster;
 pub mod conformance;
 pub mod directory;
@@ -25,6 +26,7 @@ pub mod transfer;
 mod upgrades;
 pub mod watch;
 
+pub use audit::{Act, Audit, By, Entry, Erased, Head, Thing, Whom};
 pub use cluster::{Cluster, MemberChange, StandingRow, Wake};
 pub use directory::*;
 pub use import::{Import, ImportFile, ImportMode, ImportProgress, ImportReport, ImportSource};
@@ -89,9 +91,9 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The whole contract.
-pub trait Store: Directory + Outbox + Ledger + Objects + ImportSource + Cluster + Watch + Send + Sync + 'static {}
+pub trait Store: Directory + Outbox + Ledger + Objects + Audit + ImportSource + Cluster + Watch + Send + Sync + 'static {}
 
-impl<T: Directory + Outbox + Ledger + Objects + ImportSource + Cluster + Watch + Send + Sync + 'static> Store for T {}
+impl<T: Directory + Outbox + Ledger + Objects + Audit + ImportSource + Cluster + Watch + Send + Sync + 'static> Store for T {}
 
 /// A store that several rooms share.
 pub type Shared = Arc<dyn Store>;

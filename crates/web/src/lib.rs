@@ -86,7 +86,8 @@ pub fn router(engine: Engine, mut extras: Extras) -> Router {
     let mut paths: BTreeMap<&'static str, axum::routing::MethodRouter<App>> = BTreeMap::new();
     for route in routes::all().into_iter().filter(|route| app.extras.api || !route.path.starts_with("/api/")) {
         let before = paths.remove(route.path).unwrap_or_default();
-        paths.insert(route.path, before.merge(route.handler));
+        let watched = middleware::from_fn_with_state((app.clone(), route.doc.id), watch::refused);
+        paths.insert(route.path, before.merge(route.handler.layer(watched)));
     }
     let mut router = Router::new();
     for (path, methods) in paths {

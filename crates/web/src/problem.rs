@@ -97,6 +97,11 @@ impl Problem {
         Problem { retry_after: Some(after), ..self }
     }
 
+    /// Its stable word.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The document, for answers in which it is one part.
     pub fn document(&self) -> serde_json::Value {
         serde_json::to_value(self.body(None)).expect("a problem has only names as keys")

@@ -357,6 +357,7 @@ pub fn all() -> Vec<Route> {
         api::settings::routes(),
         api::roles::routes(),
         api::access::routes(),
+        api::audit::routes(),
         api::app::routes(),
         service::routes(),
     ];

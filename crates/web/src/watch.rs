@@ -1,7 +1,8 @@
 //! What happens around every request: its id, its bounds in time, its headers, its metrics.
 
+use crate::App;
 use crate::problem::Problem;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -46,6 +47,20 @@ pub async fn sealed(mut request: Request, next: Next) -> Response {
         tracing::warn!(method, route, status = status.as_u16(), took_ms, "answered with a failure");
     } else {
         tracing::debug!(method, route, status = status.as_u16(), took_ms, "answered");
+    }
+    response
+}
+
+/// Tells the audit of refusals for want of a right, with the operation that was asked for.
+pub async fn refused(State((app, operation)): State<(App, &'static str)>, request: Request, next: Next) -> Response {
+    let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+    let response = next.run(request).await;
+    if response.status() == StatusCode::FORBIDDEN
+        && let Some(code) = response.extensions().get::<Problem>().map(Problem::code)
+        && let Some(bearer) = authorization.as_ref().and_then(|value| value.to_str().ok()?.split_once(' ')).map(|(_, bearer)| bearer.trim())
+        && let Ok(actor) = app.engine.actor(bearer).await
+    {
+        app.engine.refused(&actor, operation, code).await;
     }
     response
 }

@@ -3,14 +3,16 @@
 use super::Seam;
 use crate::planted::Plant;
 use async_trait::async_trait;
-use model::TenantKey;
 use model::objects::ObjectKind;
+use model::{GroupKey, PersonKey, TenantKey};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use store::watch::Watched;
 use store::{
-    Alarm, Answer, Import, ImportReport, ImportSource, Ledger, NewObject, NewToken, Object, Objects, Once, Result, Tenant, Token, Watch,
+    Act, Alarm, Answer, Audit, Entry, Erased, Head, Import, ImportReport, ImportSource, Ledger, NewObject, NewToken, Object, Objects, Once,
+    Result, Shared, Tenant, Token, Watch,
 };
 use uuid::Uuid;
 
@@ -110,6 +112,49 @@ impl Objects for Seam {
 
     async fn delete_object(&self, tenant: TenantKey, kind: ObjectKind, id: Uuid, expected: Option<i64>) -> Result<()> {
         self.pass("delete_object", self.store.delete_object(tenant, kind, id, expected)).await
+    }
+}
+
+#[async_trait]
+impl Audit for Seam {
+    fn told(&self, tenant: TenantKey, act: Act) -> Shared {
+        Arc::new(Seam { process: self.process.clone(), store: self.store.told(tenant, act) })
+    }
+
+    async fn note(&self, tenant: TenantKey, act: Act) -> Result<()> {
+        self.pass("note", self.store.note(tenant, act)).await
+    }
+
+    async fn entries(&self, tenant: TenantKey, from: i64, limit: u32) -> Result<Vec<Entry>> {
+        self.pass("entries", self.store.entries(tenant, from, limit)).await
+    }
+
+    async fn entries_about(&self, tenant: TenantKey, person: PersonKey, from: i64, limit: u32) -> Result<Vec<Entry>> {
+        self.pass("entries_about", self.store.entries_about(tenant, person, from, limit)).await
+    }
+
+    async fn head(&self, tenant: TenantKey) -> Result<Head> {
+        self.pass("head", self.store.head(tenant)).await
+    }
+
+    async fn alias(&self, tenant: TenantKey, person: PersonKey) -> Result<Option<String>> {
+        self.pass("alias", self.store.alias(tenant, person)).await
+    }
+
+    async fn groups_of(&self, tenant: TenantKey, person: PersonKey) -> Result<Vec<GroupKey>> {
+        self.pass("groups_of", self.store.groups_of(tenant, person)).await
+    }
+
+    async fn erase_person(&self, tenant: TenantKey, person: PersonKey) -> Result<Erased> {
+        self.pass("erase_person", self.store.erase_person(tenant, person)).await
+    }
+
+    async fn sunk(&self, tenant: TenantKey, sink: &str) -> Result<i64> {
+        self.pass("sunk", self.store.sunk(tenant, sink)).await
+    }
+
+    async fn sink_to(&self, tenant: TenantKey, sink: &str, sequence: i64) -> Result<()> {
+        self.pass("sink_to", self.store.sink_to(tenant, sink, sequence)).await
     }
 }
 

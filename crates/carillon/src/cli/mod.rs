@@ -5,6 +5,7 @@
 pub mod agent;
 mod alarm;
 mod audience;
+mod audit;
 #[cfg(test)]
 mod canned;
 pub mod client;
@@ -108,6 +109,8 @@ pub enum Command {
     Alarm(alarm::Alarm),
     /// Rotate the keys that Carillon makes itself
     Keys(keys::Keys),
+    /// Who did what, and whether that record is whole
+    Audit(audit::Audit),
     /// Move everything from SQLite to PostgreSQL, or back
     Migrate(transfer::Migrate),
     /// Copy the store into one file, while servers run
@@ -140,6 +143,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Token(args) => interruptible(token::command(args, &out)).await,
         Command::Alarm(args) => interruptible(alarm::command(args, &out)).await,
         Command::Keys(args) => keys::command(args, &out),
+        Command::Audit(args) => interruptible(audit::command(args, &out)).await,
         Command::Migrate(args) => interruptible(transfer::migrate(args, &out)).await,
         Command::Backup(args) => interruptible(transfer::backup(args, &out)).await,
         Command::Restore(args) => interruptible(transfer::restore(args, &out)).await,

@@ -8,13 +8,16 @@ use crate::exit::Exit;
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+use std::io::IsTerminal;
 
 const EXAMPLES: &str = "\
 Examples:
   carillon user list --search ada
   carillon user show ada@example.org
   carillon user update ada@example.org --active false
-  carillon user enrolment-code ada@example.org";
+  carillon user enrolment-code ada@example.org
+  carillon user export-data ada@example.org > ada.json
+  carillon user erase ada@example.org";
 
 /// People. A person is named by id, external id or UPN.
 #[derive(Debug, clap::Args)]
@@ -72,6 +75,23 @@ enum Action {
     Delete {
         /// Who
         person: String,
+    },
+    /// Print everything that is kept about one, as one JSON document
+    #[command(after_help = "Example:\n  carillon user export-data ada@example.org > ada.json")]
+    ExportData {
+        /// Who
+        person: String,
+    },
+    /// Erase one and everything about them; it cannot be undone
+    #[command(
+        after_help = "Examples:\n  carillon user erase ada@example.org\n  carillon user erase 0193b3f0-6a51-7cc0-8000-2f1e5d8b0c11 --confirm ada@example.org"
+    )]
+    Erase {
+        /// Who
+        person: String,
+        /// Their UPN, so that nothing is asked
+        #[arg(long, value_name = "UPN")]
+        confirm: Option<String>,
     },
     /// Issue a single-use code with which the person enrols a device within 24 hours
     #[command(after_help = "Example:\n  carillon user enrolment-code ada@example.org --json")]
@@ -161,6 +181,17 @@ pub fn something(body: Value) -> Result<Value> {
     }
 }
 
+/// Asks for the UPN on the terminal; elsewhere it must be given.
+fn typed_again(name: &str) -> Result<String> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Trouble::usage("everything about this person would go, for ever; give their UPN with --confirm"));
+    }
+    eprint!("Everything about {name} goes, for ever. Type their UPN to confirm: ");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|e| Trouble::usage(format!("nothing can be read from the terminal: {e}")))?;
+    Ok(line.trim().to_owned())
+}
+
 pub async fn command(args: User, out: &Out) -> Result<Exit> {
     let client = args.connection.client()?;
     match args.action {
@@ -185,6 +216,31 @@ pub async fn command(args: User, out: &Out) -> Result<Exit> {
             let id = client.resolve("user", &person).await?;
             client.delete(&["users", &id], &[]).await?;
             out.say(&json!({ "id": id, "deleted": true }), || format!("Deleted {person}."));
+            Ok(Exit::Done)
+        }
+        Action::ExportData { person } => {
+            let id = client.resolve("user", &person).await?;
+            let data = client.get(&["users", &id, "data"], &[]).await?;
+            out.say(&data, || serde_json::to_string_pretty(&data).unwrap_or_default());
+            Ok(Exit::Done)
+        }
+        Action::Erase { person, confirm } => {
+            let id = client.resolve("user", &person).await?;
+            let confirm = match confirm {
+                Some(upn) => upn,
+                None => typed_again(&field(&client.get(&["users", &id], &[]).await?, "displayName"))?,
+            };
+            let erased = client.post(&["users", &id, "erasure"], &json!({ "confirm": confirm })).await?;
+            out.say(&erased, || {
+                let number = |name: &str| field(&erased, name);
+                format!(
+                    "Erased, with {} devices and {} texts; {} deliveries and {} audit entries lead to nobody now.",
+                    number("devices"),
+                    number("texts"),
+                    number("deliveries"),
+                    number("auditEntries")
+                )
+            });
             Ok(Exit::Done)
         }
         Action::EnrolmentCode { person } => {

@@ -2,7 +2,9 @@
 
 use super::read::{Given, Scalar, Values, place};
 use super::schema::{SECTIONS, section};
-use super::{Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Integrations, Keys, Log, LogFormat, Server, ServerTls, WebPush, Wns};
+use super::{
+    Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Integrations, Keys, Log, LogFormat, Server, ServerTls, Syslog, WebPush, Wns,
+};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,12 +39,23 @@ pub(super) fn config(values: Values) -> Result<Config, Faults> {
     let log = desk.log();
     let database = desk.database(&server.data);
     let vapid_file = desk.path("keys", "vapid_file").unwrap_or_else(|| server.data.join("keys").join("vapid.pem"));
+    let audit_file = desk.path("keys", "audit_file").unwrap_or_else(|| server.data.join("keys").join("audit.pem"));
+    let audit_syslog = desk.syslog();
     let at_rest_file = desk.path("keys", "at_rest_file").unwrap_or_else(|| server.data.join("keys").join("at-rest.key"));
     let channels = Channels { apns: desk.apns(), fcm: desk.fcm(), wns: desk.wns(), webpush: desk.webpush(), email: desk.email() };
     let integrations = Integrations { graph: desk.flag("integrations.graph", "enabled", true) };
     let Desk(values) = desk;
     if values.faults.is_empty() {
-        Ok(Config { server, database, keys: Keys { at_rest_file, vapid_file }, log, channels, integrations, warnings: values.warnings })
+        Ok(Config {
+            server,
+            database,
+            keys: Keys { at_rest_file, vapid_file, audit_file },
+            log,
+            audit_syslog,
+            channels,
+            integrations,
+            warnings: values.warnings,
+        })
     } else {
         Err(Faults(values.faults))
     }
@@ -201,6 +214,21 @@ impl Desk {
                 default
             }
         }
+    }
+
+    /// Where the audit goes as it grows.
+    fn syslog(&mut self) -> Option<Syslog> {
+        let (given, text) = self.given("audit", "syslog")?;
+        let syslog = Syslog::parse(&text);
+        if syslog.is_none() {
+            self.fault(
+                &given,
+                "audit",
+                "syslog",
+                format_args!("{text:?} is not tcp:// or udp:// with a host and a port, such as tcp://127.0.0.1:601"),
+            );
+        }
+        syslog
     }
 
     /// An absolute URL, without a slash at its end.

@@ -16,6 +16,7 @@ const NAMED: &[(&str, &str, Look)] = &[
     ("server.tls", "key_file", private_key),
     ("keys", "at_rest_file", readable_if_there),
     ("keys", "vapid_file", readable_if_there),
+    ("keys", "audit_file", readable_if_there),
     ("channels.apns", "key_file", signing_key),
     ("channels.apns", "ca_file", certificates),
     ("channels.webpush", "ca_file", certificates),

@@ -82,8 +82,13 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "log", keys: &[key("level", Kind::Text, "info"), key("format", Kind::Choice(&["text", "json"]), "text")] },
     Section {
         name: "keys",
-        keys: &[key("at_rest_file", Kind::Path, "/etc/carillon/at-rest.key"), key("vapid_file", Kind::Path, "/etc/carillon/vapid.pem")],
+        keys: &[
+            key("at_rest_file", Kind::Path, "/etc/carillon/at-rest.key"),
+            key("vapid_file", Kind::Path, "/etc/carillon/vapid.pem"),
+            key("audit_file", Kind::Path, "/etc/carillon/audit.pem"),
+        ],
     },
+    Section { name: "audit", keys: &[key("syslog", Kind::Text, "tcp://127.0.0.1:601")] },
     Section {
         name: "channels.apns",
         keys: &[

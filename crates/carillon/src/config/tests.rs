@@ -90,8 +90,8 @@ fn every_wrong_value_has_its_message() {
     let store = "use \"sqlite:PATH\" or \"postgres://user:password@host/database\", or leave the key out for a file in the data folder";
     let apns = "key_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n";
     let table: Vec<(String, String)> = vec![
-        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
-        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
+        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
+        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
         ("[server]\nlisten = 'here'".into(), "c.toml: [server] listen: \"here\" is not an address and port such as 127.0.0.1:8480".into()),
         ("[server]\nlisten = 8480".into(), "c.toml: [server] listen: takes text such as \"127.0.0.1:8480\", not 8480".into()),
         ("[server]\nlissten = ''".into(), "c.toml: [server] has no key \"lissten\"; did you mean listen? It knows: listen, data, organization, log, public_url, connections, connections_per_address, head_seconds, body_seconds, requests_per_second, failures_per_minute, trusted_proxies".into()),
@@ -104,7 +104,11 @@ fn every_wrong_value_has_its_message() {
         ("database = 'postgres://u:secret@h/d?sslmode=allow'".into(), "c.toml: database: sslmode=allow is not one of disable, require, verify-full".into()),
         ("database = 'mysql:x'".into(), format!("c.toml: database: \"mysql\" is not a store; {store}")),
         ("database = 'sqlite:'".into(), format!("c.toml: database: \"sqlite\" is not a store; {store}")),
-        ("[keys]\nat_rest = 'x'".into(), "c.toml: [keys] has no key \"at_rest\". It knows: at_rest_file, vapid_file".into()),
+        (
+            "[audit]\nsyslog = 'tls://logs:6514'".into(),
+            "c.toml: [audit] syslog: \"tls://logs:6514\" is not tcp:// or udp:// with a host and a port, such as tcp://127.0.0.1:601".into(),
+        ),
+        ("[keys]\nat_rest = 'x'".into(), "c.toml: [keys] has no key \"at_rest\". It knows: at_rest_file, vapid_file, audit_file".into()),
         (format!("[channels.apns]\n{apns}endpoint = 'ftp://x'"), "c.toml: [channels.apns] endpoint: \"ftp://x\" is not a URL such as https://api.push.apple.com".into()),
         (format!("[channels.apns]\n{apns}endpoint = 'http://apple.example.org'"), "c.toml: [channels.apns] endpoint: \"http://apple.example.org\" would send tokens in clear; use https (http is for this machine only)".into()),
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\ntls='none'\nusername='u'\npassword_file='p'".into(), "c.toml: [channels.email] tls = \"none\" would send the password readable to everybody on the way; use starttls or implicit".into()),
@@ -208,7 +212,7 @@ fn wrong_variables_are_named_as_they_were_written() {
         (
             "CARILLON__LISTEN",
             "x",
-            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]",
+            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]",
         ),
     ];
     for (name, value, message) in table {

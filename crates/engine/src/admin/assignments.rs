@@ -1,6 +1,7 @@
 //! Role assignments: which people and groups hold a role, where, and until when. A person holds what is assigned to them
 //! and to the groups they are in, nested ones included; several assignments add up.
 
+use super::acts::Deed;
 use super::fields::{Faults, Field};
 use super::groups::PageQuery;
 use super::tokens::{ScopeDraft, ScopeView};
@@ -13,7 +14,7 @@ use model::objects::ObjectKind;
 use model::roles::{Actor, Grant, Permission, RoleId, Scope};
 use model::{GroupKey, PersonKey, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{NewObject, Object, StoreError};
+use store::{NewObject, Object, StoreError, Whom};
 use uuid::Uuid;
 
 /// Who shall hold which role, where and how long.
@@ -154,7 +155,8 @@ impl Engine {
         let view = self.assignment_view(&shape, &new).await?;
         let once = repeat::created(actor, repeat.as_ref(), &view, &id.to_string());
         let object = NewObject { id, name, document };
-        self.inner.store.create_object(self.tenant_key(), ObjectKind::RoleAssignment, object, once).await.map_err(wrong)?;
+        let store = self.told(actor, deed("role.assign", id, &new, Some(&view))).await?;
+        store.create_object(self.tenant_key(), ObjectKind::RoleAssignment, object, once).await.map_err(wrong)?;
         self.inner.doorkeeper.clear();
         Ok(view)
     }
@@ -175,7 +177,9 @@ impl Engine {
         check_expected("role assignment", expected, before.version)?;
         let (name, new) = self.drafted(actor, draft, Some((before.name.clone(), kept(&before)?))).await?;
         let object = NewObject { id, name, document: serde_json::json!(new) };
-        let store = &self.inner.store;
+        let shape = Object { document: object.document.clone(), name: object.name.clone(), ..before.clone() };
+        let view = self.assignment_view(&shape, &new).await?;
+        let store = self.told(actor, deed("role.assignment.update", id, &new, Some(&view))).await?;
         let changed = store.change_object(self.tenant_key(), ObjectKind::RoleAssignment, object, Some(before.version)).await;
         let changed = changed.map_err(wrong)?;
         self.inner.doorkeeper.clear();
@@ -188,8 +192,31 @@ impl Engine {
     /// `forbidden`, `not_found`, `stale`.
     pub async fn delete_role_assignment(&self, actor: &Actor, id: Uuid, expected: Option<i64>) -> crate::Result<()> {
         self.allow_everywhere(actor, Permission::RolesManage)?;
-        self.inner.store.delete_object(self.tenant_key(), ObjectKind::RoleAssignment, id, expected).await.map_err(wrong)?;
+        let held = kept(&self.assignment_object(id).await?)?;
+        let store = self.told(actor, deed("role.unassign", id, &held, None)).await?;
+        store.delete_object(self.tenant_key(), ObjectKind::RoleAssignment, id, expected).await.map_err(wrong)?;
         self.inner.doorkeeper.clear();
+        Ok(())
+    }
+
+    /// Takes every role away that a person holds by name: an assignment to others too stays theirs, under a name that cannot
+    /// hold the person's; one to nobody else goes.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(super) async fn unassign_person(&self, actor: &Actor, person: PersonKey) -> crate::Result<()> {
+        for (object, held) in self.kept_assignments().await?.into_iter().filter(|(_, held)| held.users.contains(&person)) {
+            let mut left = held.clone();
+            left.users.retain(|key| *key != person);
+            let store = self.told(actor, deed("role.unassign", object.id, &held, None)).await?;
+            if left.users.is_empty() && left.groups.is_empty() {
+                store.delete_object(self.tenant_key(), ObjectKind::RoleAssignment, object.id, None).await.map_err(wrong)?;
+                continue;
+            }
+            let name = format!("{} {}", self.role_label(left.role).await?, object.id);
+            let changed = NewObject { id: object.id, name, document: serde_json::json!(left) };
+            store.change_object(self.tenant_key(), ObjectKind::RoleAssignment, changed, None).await.map_err(wrong)?;
+        }
         Ok(())
     }
 
@@ -281,6 +308,19 @@ impl Engine {
             version: object.version,
         })
     }
+}
+
+/// What the audit tells of an assignment: the role, its place and its end as they are now, groups by id, people under their
+/// pseudonyms. Its name is free text and may hold a person's, so it is left out.
+fn deed(operation: &'static str, id: Uuid, held: &Kept, now: Option<&AssignmentView>) -> Deed {
+    let mut deed =
+        Deed::to(operation, "role assignment", id).about(held.users.iter().map(|key| Whom::Person(*key))).with("role", held.role);
+    if let Some(view) = now {
+        let ids = |names: &[NameView]| names.iter().filter_map(|name| name.id).collect::<Vec<Uuid>>();
+        deed = deed.with("groups", ids(&view.groups)).with("scope", view.scope.as_ref().map(|scope| ids(&scope.groups)));
+        deed = deed.with("expiresAt", view.expires_at);
+    }
+    deed
 }
 
 /// The names of a field, if there are not too many.

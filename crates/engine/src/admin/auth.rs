@@ -2,6 +2,7 @@
 //! remembered for some seconds, so that a busy caller does not cost a read per request; a revocation or deactivation in
 //! this process is felt at once, one made by another process after [`FRESH`] at the latest.
 
+use super::acts::Acts;
 use super::repeat::Repeats;
 use super::transfer::Transfers;
 use crate::Engine;
@@ -46,6 +47,8 @@ pub struct Doorkeeper {
     pub(crate) repeats: Repeats,
     /// Imports and exports.
     pub(crate) transfers: Transfers,
+    /// What was written into the audit lately.
+    pub(crate) acts: Acts,
 }
 
 impl Doorkeeper {

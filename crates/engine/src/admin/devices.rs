@@ -1,5 +1,6 @@
 //! Devices, as administrators see and change them.
 
+use super::acts::Deed;
 use super::fields::{Faults, Field};
 use super::scope::{Sight, out_of_scope};
 use super::users::{TRIES, check_expected};
@@ -10,7 +11,7 @@ use model::directory::{EnrolmentSource, MemberKind, NotificationPermission, Owne
 use model::roles::{Actor, Permission};
 use model::{DeviceKey, PersonKey, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Device, DeviceFields, DeviceFilter, StoreError};
+use store::{Device, DeviceFields, DeviceFilter, StoreError, Whom};
 use uuid::Uuid;
 
 /// What a caller says about a device. The owner is given by `ownerUpn` (any name of a person) or `ownerId`.
@@ -99,6 +100,24 @@ impl From<Device> for DeviceView {
     fn from(device: Device) -> DeviceView {
         DeviceView::new(device.id, device.version, device.fields, device.owner, device.enrolled_by_upn)
     }
+}
+
+/// Fields whose values the audit tells; names of devices often hold the names of people.
+pub(super) const AUDITED: [&str; 9] = [
+    "platform",
+    "ownership",
+    "enrolled",
+    "enrolledSource",
+    "enrolledAt",
+    "appInstalled",
+    "notificationPermission",
+    "playServices",
+    "pushEnabled",
+];
+
+/// The owners before and after, for the audit.
+pub(super) fn owners(before: Option<PersonKey>, after: Option<PersonKey>) -> Vec<Whom> {
+    before.into_iter().chain(after.filter(|after| Some(*after) != before)).map(Whom::Person).collect()
 }
 
 const LIST: &str = "devices";
@@ -222,7 +241,9 @@ impl Engine {
         let id = Uuid::now_v7();
         let view = DeviceView::new(id, 1, fields.clone(), shown.owner, shown.enrolled_by);
         let once = repeat::created(actor, repeat.as_ref(), &view, &id.to_string());
-        let device = self.inner.store.create_device(self.tenant_key(), id, fields, once).await.map_err(wrong)?;
+        let deed = Deed::to("device.create", "device", id).changing(None::<&DeviceView>, Some(&view), &AUDITED);
+        let store = self.told(actor, deed.about(owners(None, fields.owner))).await?;
+        let device = store.create_device(self.tenant_key(), id, fields, once).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         Ok(device.into())
     }
@@ -239,12 +260,17 @@ impl Engine {
             check_expected("device", expected, device.version)?;
             let mut faults = Faults::default();
             let mut fields = device.fields.clone();
-            self.apply_device(&sight, draft.clone(), &mut fields, &mut faults).await?;
+            let shown = self.apply_device(&sight, draft.clone(), &mut fields, &mut faults).await?;
             faults.done()?;
             if fields == device.fields {
                 return Ok(device.into());
             }
-            match self.inner.store.update_device(self.tenant_key(), key, Some(device.version), fields).await {
+            let owner = if fields.owner == device.fields.owner { device.owner.clone() } else { shown.owner };
+            let (old, new) =
+                (DeviceView::from(device.clone()), DeviceView::new(id, 0, fields.clone(), owner, device.enrolled_by_upn.clone()));
+            let deed = Deed::to("device.update", "device", id).changing(Some(&old), Some(&new), &AUDITED);
+            let store = self.told(actor, deed.about(owners(device.fields.owner, fields.owner))).await?;
+            match store.update_device(self.tenant_key(), key, Some(device.version), fields).await {
                 Ok(after) => {
                     self.device_changed(&device, &after).await?;
                     return Ok(after.into());
@@ -364,7 +390,8 @@ impl Engine {
         let sight = self.allow(actor, Permission::DirectoryWrite)?;
         let key = self.device_by_id(&sight, id).await?;
         let device = self.device_row(key).await?;
-        self.inner.store.delete_device(self.tenant_key(), key, expected).await.map_err(wrong)?;
+        let deed = Deed::to("device.delete", "device", id).about(owners(device.fields.owner, None));
+        self.told(actor, deed).await?.delete_device(self.tenant_key(), key, expected).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         self.inner.doorkeeper.forget_device(key);
         if let Some(owner) = device.fields.owner {

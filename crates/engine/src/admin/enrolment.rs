@@ -1,6 +1,7 @@
 //! Enrolment: an administrator makes a single-use code for a person; whoever types it into the app within a day gets a
 //! device of that person and its token, all or nothing.
 
+use super::acts::Deed;
 use super::devices::blank;
 use super::fields::{Faults, Field};
 use super::repeat;
@@ -12,7 +13,7 @@ use model::roles::{Actor, Permission};
 use model::{DeviceKey, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use store::{Enrolment, NewToken, StoreError, TokenUse};
+use store::{By, Enrolment, NewToken, StoreError, TokenUse, Whom};
 use uuid::Uuid;
 
 /// How long a code lives (SPEC §3).
@@ -86,7 +87,8 @@ impl Engine {
         let expires_at = self.now().plus(CODE_LIFE);
         let view = CodeView { code: None, expires_at, user_id: user };
         let once = repeat.as_ref().map(|repeat| repeat::kept(actor, repeat, 201, &view, String::new()));
-        let made = self.inner.store.create_code(self.tenant_key(), sha256(plain.as_bytes()), key, expires_at, once).await;
+        let deed = Deed::to_user("enrolment-code.create", Whom::Person(key)).with("expiresAt", expires_at);
+        let made = self.told(actor, deed).await?.create_code(self.tenant_key(), sha256(plain.as_bytes()), key, expires_at, once).await;
         made.map_err(|e| crate::refusal("enrolment code", e))?;
         Ok(CodeView { code: Some(code), ..view })
     }
@@ -129,7 +131,9 @@ impl Engine {
             },
             device: fields,
         };
-        let (tenant, device) = self.inner.store.enrol(enrolment, now).await.map_err(wrong)?;
+        let id = enrolment.device_id;
+        let deed = Deed::to("device.enrol", "device", id).with("platform", enrolment.device.platform).about([Whom::OwnerOf(id)]);
+        let (tenant, device) = self.told_by(By::Code, deed).enrol(enrolment, now).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         let owner = device.fields.owner.ok_or_else(|| wrong(StoreError::NotFound))?;
         let person = self.inner.store.person(tenant, owner).await.map_err(wrong)?.ok_or_else(|| wrong(StoreError::NotFound))?;

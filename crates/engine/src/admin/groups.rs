@@ -1,5 +1,6 @@
 //! Groups and their members. Members are people, groups or devices; nesting of any depth and cycles are fine.
 
+use super::acts::Deed;
 use super::fields::{Faults, Field, check_description};
 use super::scope::{Sight, out_of_scope};
 use super::users::{TRIES, check_expected};
@@ -8,9 +9,9 @@ use crate::notifications::Page;
 use crate::{Engine, Repeat};
 use model::directory::{Member, MemberKind, check_name};
 use model::roles::{Actor, Permission};
-use model::{GroupKey, Refusal};
+use model::{GroupKey, PersonKey, Refusal};
 use serde::{Deserialize, Serialize};
-use store::{Group, GroupFields, GroupFilter, MemberRow, StoreError};
+use store::{Group, GroupFields, GroupFilter, MemberRow, StoreError, Whom};
 use uuid::Uuid;
 
 /// What a caller says about a group.
@@ -104,10 +105,15 @@ pub struct MembersChangedView {
     pub removed: u64,
 }
 
+/// Fields whose values the audit tells.
+const AUDITED: [&str; 2] = ["name", "externalId"];
+
 const LIST: &str = "groups";
 const MEMBERS: &str = "members";
 /// Most members in one change; more go by import.
 pub const MEMBERS_MOST: usize = 1_000;
+/// Up to so many members of one change are named, by pseudonym, in the audit.
+const FEW: usize = 10;
 /// Pages of 500 that a listing within a scope looks through at most.
 const SCANS: usize = 20;
 
@@ -181,7 +187,8 @@ impl Engine {
         let id = Uuid::now_v7();
         let view = GroupView::new(id, 1, fields.clone());
         let once = repeat::created(actor, repeat.as_ref(), &view, &id.to_string());
-        let group = self.inner.store.create_group(self.tenant_key(), id, fields, once).await.map_err(wrong)?;
+        let deed = Deed::to("group.create", "group", id).changing(None::<&GroupView>, Some(&view), &AUDITED);
+        let group = self.told(actor, deed).await?.create_group(self.tenant_key(), id, fields, once).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         Ok(group.into())
     }
@@ -203,7 +210,9 @@ impl Engine {
             if fields == group.fields {
                 return Ok(group.into());
             }
-            match self.inner.store.update_group(self.tenant_key(), key, Some(group.version), fields).await {
+            let (old, new) = (GroupView::from(group.clone()), GroupView::new(id, group.version, fields.clone()));
+            let store = self.told(actor, Deed::to("group.update", "group", id).changing(Some(&old), Some(&new), &AUDITED)).await?;
+            match store.update_group(self.tenant_key(), key, Some(group.version), fields).await {
                 Ok(after) => {
                     self.inner.doorkeeper.transfers.edited();
                     return Ok(after.into());
@@ -222,7 +231,8 @@ impl Engine {
     pub async fn delete_group(&self, actor: &Actor, id: Uuid, expected: Option<i64>) -> crate::Result<()> {
         let sight = self.allow(actor, Permission::DirectoryWrite)?;
         let key = self.group_by_id(&sight, id).await?;
-        self.inner.store.delete_group(self.tenant_key(), key, expected).await.map_err(wrong)?;
+        let store = self.told(actor, Deed::to("group.delete", "group", id)).await?;
+        store.delete_group(self.tenant_key(), key, expected).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         self.inner.roster.changed(&self.inner).await.map_err(wrong)
     }
@@ -269,13 +279,13 @@ impl Engine {
             faults.add(format!("add[{place}]"), "is also in remove; name it in one of the two");
         }
         faults.done()?;
-        self.apply_members(actor, group, add, remove, repeat).await
+        self.apply_members(actor, (group, id), add, remove, repeat).await
     }
 
     async fn apply_members(
         &self,
         actor: &Actor,
-        group: GroupKey,
+        (group, id): (GroupKey, Uuid),
         add: Vec<Member>,
         remove: Vec<Member>,
         repeat: Option<Repeat>,
@@ -292,7 +302,8 @@ impl Engine {
                 Some(repeat::kept(actor, &repeat, 200, &told, String::new()))
             }
         };
-        let changed = self.inner.store.change_members(self.tenant_key(), group, add.clone(), remove.clone(), once).await;
+        let deed = Deed::to("group.members", "group", id).with("add", add.len()).with("remove", remove.len()).about(few(&add, &remove));
+        let changed = self.told(actor, deed).await?.change_members(self.tenant_key(), group, add.clone(), remove.clone(), once).await;
         let (added, removed) = changed.map_err(wrong)?;
         let inner = &self.inner;
         let (version, _) = inner.store.directory_version(self.tenant_key()).await.map_err(wrong)?;
@@ -349,6 +360,15 @@ impl Engine {
         }
         Ok(members)
     }
+}
+
+/// The people among the members of a change, when it is about a few only: a bulk act is told by its numbers.
+fn few(add: &[Member], remove: &[Member]) -> Vec<Whom> {
+    if add.len() + remove.len() > FEW {
+        return Vec::new();
+    }
+    let people = add.iter().chain(remove).filter(|member| member.kind == MemberKind::User);
+    people.map(|member| Whom::Person(PersonKey(member.key))).collect()
 }
 
 fn read_member(text: &str) -> Option<Member> {

@@ -7,11 +7,14 @@
 //! - `auth`: from a bearer secret to an actor; `scope`: what an actor may see; `names`: from what people write to objects.
 //! - `users`, `groups`, `devices`, `registrations`, `enrolment`, `settings`, `roles`, `assignments`, `tokens`, `alarms`,
 //!   `transfer`: the objects.
+//! - `acts`: what is written into the audit with each change; `audit`: reading it; `personal`: everything about one person.
 //! - `own`: what an app on a device may do for itself.
 //! - `fields`, `pages`, `repeat`: what they share: drafts, lists, repeated requests.
 
+pub(crate) mod acts;
 pub mod alarms;
 pub mod assignments;
+pub mod audit;
 pub mod auth;
 pub mod devices;
 pub mod enrolment;
@@ -20,6 +23,7 @@ pub mod groups;
 pub mod names;
 pub mod own;
 pub mod pages;
+pub mod personal;
 pub mod registrations;
 pub mod repeat;
 pub mod roles;

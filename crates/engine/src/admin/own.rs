@@ -1,6 +1,7 @@
 //! What an app may do for the device it runs on and the person it belongs to: preferences and registration. The actor is
 //! the device's own token; nothing here can name another device.
 
+use super::acts::Deed;
 use super::fields::{Faults, Field, check_quiet_hours};
 use super::registrations::{RegistrationDraft, RegistrationView};
 use super::users::TRIES;
@@ -9,7 +10,7 @@ use model::directory::{Environment, NotificationPermission, Service};
 use model::roles::Actor;
 use model::{DeviceKey, PersonKey, Refusal, RefusalKind};
 use serde::{Deserialize, Serialize};
-use store::{Device, Person, StoreError};
+use store::{Device, Person, StoreError, Whom};
 
 /// The person's own choices on this device; quiet hours are the person's and hold on all their devices.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -98,10 +99,15 @@ impl Engine {
             faults.done()?;
             let mut done = Ok(());
             if fields != device.fields {
-                done = self.inner.store.update_device(tenant, key, Some(device.version), fields).await.map(|_| ());
+                let deed = Deed::to("device.preferences", "device", device.id)
+                    .with("pushEnabled", [device.fields.push_enabled, fields.push_enabled])
+                    .with("notificationPermission", [device.fields.permission, fields.permission]);
+                done = self.told(actor, deed).await?.update_device(tenant, key, Some(device.version), fields).await.map(|_| ());
             }
             if done.is_ok() && persons != person.fields {
-                done = self.inner.store.update_person(tenant, owner, Some(person.version), persons).await.map(|_| ());
+                let deed = Deed::to_user("user.preferences", Whom::Person(owner))
+                    .with("quietHours", [&person.fields.quiet_hours, &persons.quiet_hours]);
+                done = self.told(actor, deed).await?.update_person(tenant, owner, Some(person.version), persons).await.map(|_| ());
             }
             match done {
                 Ok(()) => {
@@ -149,7 +155,8 @@ impl Engine {
         });
         let mut found = false;
         for registration in meant {
-            self.inner.store.delete_registration(self.tenant_key(), device, registration.id).await.map_err(wrong)?;
+            let store = self.told_of_registration(actor, "registration.delete", device, &registration.clone().into()).await?;
+            store.delete_registration(self.tenant_key(), device, registration.id).await.map_err(wrong)?;
             found = true;
         }
         self.inner.doorkeeper.transfers.edited();

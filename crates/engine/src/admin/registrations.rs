@@ -1,6 +1,8 @@
 //! Registrations: how a push service reaches a device. Tokens are shown by their first characters only; a Web Push auth
 //! secret is sealed before it is kept and never shown.
 
+use super::acts::Deed;
+use super::devices::owners;
 use super::fields::{Faults, Field};
 use super::repeat;
 use crate::notifications::Page;
@@ -11,7 +13,7 @@ use model::directory::{Environment, RegistrationState, Service, TOKEN_BYTES, che
 use model::roles::{Actor, Permission};
 use model::{DeviceKey, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Registration, RegistrationFields, StoreError};
+use store::{Registration, RegistrationFields, Shared, StoreError};
 use uuid::Uuid;
 
 /// What a sealed Web Push auth secret is bound to.
@@ -232,12 +234,38 @@ impl Engine {
         let same =
             |r: &&Registration| r.fields.service == made.service && r.fields.app == made.app && r.fields.environment == made.environment;
         let present = self.inner.store.registrations(self.tenant_key(), device).await.map_err(wrong)?;
-        let id = present.iter().find(same).map_or_else(Uuid::now_v7, |r| r.id);
+        let before = present.iter().find(same);
+        let id = before.map_or_else(Uuid::now_v7, |r| r.id);
+        // An app registers at every start: what it only repeats changes nothing.
+        let repeats = matches!(actor, Actor::Device { .. })
+            && before.is_some_and(|r| {
+                r.state == RegistrationState::Active
+                    && (&r.fields.token, &r.fields.endpoint, &r.fields.p256dh) == (&made.token, &made.endpoint, &made.p256dh)
+            });
         let view = RegistrationView::new(id, &made, RegistrationState::Active, None, self.now());
         let once = repeat::created(actor, repeat.as_ref(), &view, &id.to_string());
-        let kept = self.inner.store.put_registration(self.tenant_key(), device, id, made, once).await.map_err(wrong)?;
+        let store =
+            if repeats { self.inner.store.clone() } else { self.told_of_registration(actor, "registration.put", device, &view).await? };
+        let kept = store.put_registration(self.tenant_key(), device, id, made, once).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         Ok(RegistrationView { registered_at: view.registered_at, ..kept.into() })
+    }
+
+    /// A handle for a change of a registration; neither its token nor its address is told.
+    pub(super) async fn told_of_registration(
+        &self,
+        actor: &Actor,
+        operation: &'static str,
+        device: DeviceKey,
+        registration: &RegistrationView,
+    ) -> crate::Result<Shared> {
+        let row = self.device_row(device).await?;
+        let deed = Deed::to(operation, "registration", registration.id)
+            .with("device", row.id)
+            .with("service", registration.service)
+            .with("environment", registration.environment)
+            .about(owners(row.fields.owner, None));
+        self.told(actor, deed).await
     }
 
     /// Removes a registration.
@@ -247,7 +275,10 @@ impl Engine {
     pub async fn delete_registration(&self, actor: &Actor, device: Uuid, id: Uuid) -> crate::Result<()> {
         let sight = self.allow(actor, Permission::DirectoryWrite)?;
         let key = self.device_by_id(&sight, device).await?;
-        self.inner.store.delete_registration(self.tenant_key(), key, id).await.map_err(wrong)?;
+        let all = self.inner.store.registrations(self.tenant_key(), key).await.map_err(wrong)?;
+        let registration = all.into_iter().find(|r| r.id == id).ok_or_else(|| wrong(StoreError::NotFound))?;
+        let store = self.told_of_registration(actor, "registration.delete", key, &registration.into()).await?;
+        store.delete_registration(self.tenant_key(), key, id).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         Ok(())
     }

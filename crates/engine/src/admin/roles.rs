@@ -1,6 +1,7 @@
 //! Role definitions: the built-in ones of SPEC §10, which nobody edits, and the organization's own. Nobody defines or gives
 //! a role that may more than they may themselves in the whole organization: so rights are handed down, never made up.
 
+use super::acts::Deed;
 use super::fields::{Faults, Field, check_description};
 use super::groups::PageQuery;
 use super::users::{check_expected, conflict};
@@ -64,6 +65,8 @@ impl RoleDocument {
 }
 
 const LIST: &str = "roles";
+/// What the audit tells of a role: all that it is.
+const SHOWN: &[&str] = &["name", "description", "permissions"];
 /// Most roles of the organization's own.
 pub(super) const ROLES_MOST: usize = 200;
 
@@ -245,7 +248,9 @@ impl Engine {
         };
         let once = repeat::created(actor, repeat.as_ref(), &shown, &id.to_string());
         let object = NewObject { id, name, document: serde_json::json!(document) };
-        let made = self.inner.store.create_object(self.tenant_key(), ObjectKind::Role, object, once).await.map_err(wrong)?;
+        let deed = Deed::to("role.create", "role", id).changing(None::<&RoleView>, Some(&shown), SHOWN);
+        let store = self.told(actor, deed).await?;
+        let made = store.create_object(self.tenant_key(), ObjectKind::Role, object, once).await.map_err(wrong)?;
         view(&made)
     }
 
@@ -262,7 +267,9 @@ impl Engine {
         faults.done()?;
         self.may_give(actor, document.permissions())?;
         let object = NewObject { id: before.id, name, document: serde_json::json!(document) };
-        let store = &self.inner.store;
+        let after = Object { document: object.document.clone(), name: object.name.clone(), ..before.clone() };
+        let deed = Deed::to("role.update", "role", before.id).changing(Some(&view(&before)?), Some(&view(&after)?), SHOWN);
+        let store = self.told(actor, deed).await?;
         let changed = store.change_object(self.tenant_key(), ObjectKind::Role, object, Some(before.version)).await.map_err(wrong)?;
         self.inner.doorkeeper.clear();
         view(&changed)
@@ -280,7 +287,8 @@ impl Engine {
         if let Some(holder) = self.holder_of(id).await? {
             return Err(conflict("role_in_use", format!("{holder} has this role; take it away first")));
         }
-        self.inner.store.delete_object(self.tenant_key(), ObjectKind::Role, id, expected).await.map_err(wrong)?;
+        let deed = Deed::to("role.delete", "role", id).with("name", &role.name);
+        self.told(actor, deed).await?.delete_object(self.tenant_key(), ObjectKind::Role, id, expected).await.map_err(wrong)?;
         self.inner.doorkeeper.clear();
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Settings: read by every administrator, changed by those whose role names their permission. A push switch that is
 //! turned off is off when the answer comes (SPEC §2).
 
+use super::acts::Deed;
 use crate::Engine;
 use crate::notifications::Page;
 use model::policy::{PolicySnapshot, SettingDeclaration, SettingType};
@@ -119,7 +120,10 @@ impl Engine {
         if let Some(value) = &value {
             declared.check(value).map_err(|message| Refusal::field("value", message))?;
         }
-        self.inner.standing.set(&self.inner, declared.key, value, expected).await?;
+        let before = self.inner.standing.policy().get(declared.key).cloned();
+        let deed = Deed::to("setting.set", "setting", declared.key).with("value", [&before, &value]);
+        let store = self.told(actor, deed).await?;
+        self.inner.standing.set(&self.inner, &store, (declared.key, value), expected).await?;
         let policy = self.inner.standing.policy();
         // What waits for a channel that is off now becomes suppressed soon, not at its next hour.
         if let Some(channel) = switched_channel(declared.key).filter(|channel| !policy.channel_enabled(*channel)) {

@@ -1,5 +1,6 @@
 //! Tokens of administrators and programs. The secret is shown once, when it is made; only its SHA-256 is kept.
 
+use super::acts::Deed;
 use super::fields::{Faults, Field};
 use super::groups::PageQuery;
 use super::users::conflict;
@@ -13,7 +14,7 @@ use model::roles::{Actor, Grant, Permission, Permissions, Role, RoleId, Scope};
 use model::{GroupKey, PersonKey, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use store::{NewToken, StoreError, Token, TokenUse};
+use store::{By, NewToken, StoreError, Token, TokenUse, Whom};
 use uuid::Uuid;
 
 /// What a token is to be.
@@ -135,7 +136,8 @@ impl Engine {
             opens: TokenUse::Admin { role: RoleId::BuiltIn(Role::Owner), scope: Scope::Everything },
             expires_at: None,
         };
-        self.inner.store.create_token(self.tenant_key(), token, None).await.map_err(wrong)?;
+        let deed = Deed::to("token.create", "token", token.id).with("role", Role::Owner).with("name", name);
+        self.told_by(By::Server, deed).create_token(self.tenant_key(), token, None).await.map_err(wrong)?;
         Ok(secret)
     }
 
@@ -159,8 +161,14 @@ impl Engine {
         let (role, scope, user) = self.use_view(&opens).await?;
         let view = NewTokenView { id, name: name.clone(), role, scope, user, token: None, expires_at };
         let once = repeat::created(actor, repeat.as_ref(), &view, &id.to_string());
+        // The name of a person's token may be theirs, and is not told.
+        let (shown, whom): (&[&str], _) = match &opens {
+            TokenUse::Person(key) => (&["expiresAt"], Some(Whom::Person(*key))),
+            _ => (&["name", "role", "scope", "expiresAt"], None),
+        };
+        let deed = Deed::to("token.create", "token", id).about(whom).changing(None::<&NewTokenView>, Some(&view), shown);
         let token = NewToken { id, hash: sha256(secret.as_bytes()), name, opens, expires_at };
-        self.inner.store.create_token(self.tenant_key(), token, once).await.map_err(wrong)?;
+        self.told(actor, deed).await?.create_token(self.tenant_key(), token, once).await.map_err(wrong)?;
         Ok(NewTokenView { token: Some(secret), ..view })
     }
 
@@ -293,7 +301,8 @@ impl Engine {
         if self.is_last_owner(id).await? {
             return Err(conflict("last_owner", "this is the last token of an owner; make another one before you revoke it"));
         }
-        self.inner.store.revoke_token(self.tenant_key(), id).await.map_err(wrong)?;
+        let store = self.told(actor, Deed::to("token.revoke", "token", id)).await?;
+        store.revoke_token(self.tenant_key(), id).await.map_err(wrong)?;
         self.inner.doorkeeper.forget_token(id);
         Ok(())
     }

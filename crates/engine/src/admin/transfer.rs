@@ -2,19 +2,22 @@
 //! progress can be followed; one at a time. An export is made whole, from one moment, and its files are handed out one by
 //! one. Jobs are kept in memory only: a crash leaves nothing half done, and the same files may simply be sent again.
 
+use super::acts::Deed;
 use super::scope::{Sight, out_of_scope};
 use super::users::conflict;
 use crate::Engine;
+use aws_lc_rs::digest::{Context, SHA256};
 use model::roles::{Actor, Permission};
 use model::{Refusal, RefusalKind};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use store::{Import, ImportFile, ImportMode, ImportProgress, ImportReport};
+use store::{Import, ImportFile, ImportMode, ImportProgress, ImportReport, Shared};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -76,6 +79,7 @@ pub struct ImportPlace {
     folder: Folder,
     files: Vec<ImportFile>,
     bytes: u64,
+    by: Actor,
     _turn: Turn,
 }
 
@@ -102,6 +106,18 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // What cannot be removed now is swept at the next start.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// SHA-256 of a file, in hexadecimal.
+fn file_hash(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut context, mut part) = (Context::new(&SHA256), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(context.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect()),
+            bytes => context.update(&part[..bytes]),
+        }
     }
 }
 
@@ -243,7 +259,7 @@ impl Engine {
         let turn = Turn(transfers.importing.clone());
         self.sweep();
         let folder = Folder::make(&self.inner.scratch, &format!("import-{}", Uuid::new_v4()))?;
-        Ok(ImportPlace { folder, files: Vec::new(), bytes: 0, _turn: turn })
+        Ok(ImportPlace { folder, files: Vec::new(), bytes: 0, by: actor.clone(), _turn: turn })
     }
 
     /// Removes what earlier processes left in the scratch folder, once.
@@ -283,7 +299,7 @@ impl Engine {
         self.keep_job(job.clone());
         let (engine, running) = (self.clone(), job.clone());
         self.inner.tasks.spawn(async move {
-            let end = engine.run_import(import).await;
+            let end = engine.run_import(&place.by, import).await;
             drop(place);
             running.end.send_replace(Some(Arc::new(end)));
         });
@@ -298,10 +314,14 @@ impl Engine {
         jobs.push_back(job);
     }
 
-    async fn run_import(&self, import: Import) -> ImportEnd {
+    async fn run_import(&self, actor: &Actor, import: Import) -> ImportEnd {
+        let dry_run = import.dry_run;
+        let (deed, store) = match self.told_of_import(actor, &import).await {
+            Ok(told) => told,
+            Err(refusal) => return ImportEnd::Failed(refusal, 0),
+        };
         let progress = import.progress.clone();
         // Under a task of its own, so that a fault of ours in the import ends the import and not the waiting for it.
-        let store = self.inner.store.clone();
         let tenant = self.tenant_key();
         let mut work = tokio::spawn(async move { store.import(tenant, import).await });
         let ended = tokio::select! {
@@ -326,8 +346,21 @@ impl Engine {
         }
         if report.applied {
             self.import_applied(&report).await;
+        } else if !dry_run && let Err(refusal) = self.note(actor, deed.with("unchanged", true)).await {
+            return ImportEnd::Failed(refusal, 0);
         }
         ImportEnd::Done(report)
+    }
+
+    /// The one entry of an import: how, and SHA-256 of each file; the store adds how many of each kind.
+    async fn told_of_import(&self, actor: &Actor, import: &Import) -> crate::Result<(Deed, Shared)> {
+        let paths: Vec<PathBuf> = import.files.iter().map(|file| file.path.clone()).collect();
+        let hashes =
+            tokio::task::spawn_blocking(move || paths.iter().map(|path| file_hash(path)).collect::<std::io::Result<Vec<String>>>());
+        let hashes = hashes.await.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|e| scratch_failed(&e))?;
+        let deed = Deed::of("directory.import").with("mode", import.mode).with("files", hashes);
+        let deed = if import.allow_many_removals { deed.with("allowManyRemovals", true) } else { deed };
+        Ok((deed.clone(), self.told(actor, deed).await?))
     }
 
     /// Tells everybody who remembers something of the directory.
@@ -361,6 +394,7 @@ impl Engine {
     /// `forbidden`, `not_found`.
     pub async fn stop_import(&self, actor: &Actor, id: Uuid) -> crate::Result<Arc<ImportJob>> {
         let job = self.import_job(actor, id)?;
+        self.note(actor, Deed::to("directory.import.stop", "import", id)).await?;
         job.progress.stop.store(true, Ordering::SeqCst);
         job.finished().await;
         Ok(job)
@@ -398,6 +432,7 @@ impl Engine {
             refusal.detail.push_str(&format!("; there are {}", EXPORT_FILES.join(", ")));
             return Err(refusal);
         }
+        self.note(actor, Deed::to("directory.export", "file", name)).await?;
         let by = match actor {
             Actor::Admin { token, .. } => Some(*token),
             Actor::Device { .. } => None,

@@ -1,5 +1,6 @@
 //! People, as administrators see and change them.
 
+use super::acts::Deed;
 use super::fields::{Faults, Field, check_quiet_hours};
 use super::scope::{Sight, out_of_scope};
 use super::{pages, repeat};
@@ -9,7 +10,7 @@ use model::directory::{MemberKind, check_email, check_locale, check_name, check_
 use model::roles::{Actor, Permission};
 use model::{PersonKey, Reason, Refusal, RefusalKind};
 use serde::{Deserialize, Serialize};
-use store::{Person, PersonFields, PersonFilter, StoreError};
+use store::{Person, PersonFields, PersonFilter, StoreError, Whom};
 use uuid::Uuid;
 
 /// What a caller says about a person; a field left out stays as it is, `null` clears it.
@@ -88,6 +89,9 @@ impl From<Person> for UserView {
         UserView::new(person.id, person.version, person.fields, person.manager_upn)
     }
 }
+
+/// Fields whose values the audit tells; of the others, which say who somebody is, only that they changed.
+const AUDITED: [&str; 5] = ["active", "locale", "timezone", "licenses", "quietHours"];
 
 const LIST: &str = "users";
 /// Language of people of whom nothing is said.
@@ -196,7 +200,8 @@ impl Engine {
         let id = Uuid::now_v7();
         let view = UserView::new(id, 1, fields.clone(), manager_upn);
         let once = repeat::created(actor, repeat.as_ref(), &view, &id.to_string());
-        let person = self.inner.store.create_person(self.tenant_key(), id, fields, once).await.map_err(wrong)?;
+        let deed = Deed::to_user("user.create", Whom::Named(id)).changing(None::<&UserView>, Some(&view), &AUDITED);
+        let person = self.told(actor, deed).await?.create_person(self.tenant_key(), id, fields, once).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         Ok(person.into())
     }
@@ -240,12 +245,16 @@ impl Engine {
             let mut draft = draft.clone();
             let manager = std::mem::take(&mut draft.manager_upn);
             apply(draft, &mut fields, &mut faults);
-            self.set_manager(&sight, manager, Some(key), &mut fields, &mut faults).await?;
+            let manager_upn = self.set_manager(&sight, manager, Some(key), &mut fields, &mut faults).await?;
             faults.done()?;
             if fields == person.fields {
                 return Ok(person.into());
             }
-            match self.inner.store.update_person(self.tenant_key(), key, Some(person.version), fields).await {
+            let manager_upn = manager_upn.or_else(|| person.manager_upn.clone().filter(|_| fields.manager == person.fields.manager));
+            let (old, new) = (UserView::from(person.clone()), UserView::new(id, person.version, fields.clone(), manager_upn));
+            let deed = Deed::to_user("user.update", Whom::Person(key)).changing(Some(&old), Some(&new), &AUDITED);
+            let store = self.told(actor, deed).await?;
+            match store.update_person(self.tenant_key(), key, Some(person.version), fields).await {
                 Ok(after) => {
                     self.person_changed(&person.fields, &after).await?;
                     return Ok(after.into());
@@ -284,7 +293,8 @@ impl Engine {
     pub async fn delete_user(&self, actor: &Actor, id: Uuid, expected: Option<i64>) -> crate::Result<()> {
         let sight = self.allow(actor, Permission::DirectoryWrite)?;
         let key = self.person_by_id(&sight, id).await?;
-        self.inner.store.delete_person(self.tenant_key(), key, expected).await.map_err(wrong)?;
+        let store = self.told(actor, Deed::to_user("user.delete", Whom::Person(key))).await?;
+        store.delete_person(self.tenant_key(), key, expected).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
         self.person_left(key).await?;
         self.inner.roster.changed(&self.inner).await.map_err(wrong)?;

@@ -5,6 +5,7 @@
 
 mod acceptance;
 mod accounts;
+mod audit;
 mod campaigns;
 mod cluster;
 mod directory;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Story> {
         directory::STORIES,
         import::STORIES,
         accounts::STORIES,
+        audit::STORIES,
         acceptance::STORIES,
         campaigns::STORIES,
         inboxes::STORIES,

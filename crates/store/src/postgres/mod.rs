@@ -10,6 +10,7 @@
 
 mod address;
 pub(crate) mod args;
+mod audit;
 mod bell;
 mod cluster;
 mod copy;
@@ -76,6 +77,8 @@ impl Time {
 #[derive(Clone)]
 pub struct Postgres {
     inner: Arc<Inner>,
+    /// The act that edits through this handle are.
+    told: Option<Arc<crate::audit::Told>>,
 }
 
 struct Inner {
@@ -128,6 +131,7 @@ impl Postgres {
                 time,
                 facts: FactsVersion { changes: AtomicU64::new(0), since: std::time::Instant::now() },
             }),
+            told: None,
         };
         crate::Outbox::void_claims(&store).await?;
         import::recover(&store).await?;
@@ -198,7 +202,31 @@ impl Postgres {
         self.inner.facts.now()
     }
 
+    /// Runs a job in a transaction, under the lock of a tenant's row where one is named. In the urgent lane the entry of the act
+    /// that this handle was told of is part of the job.
     pub(crate) async fn transact<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        tenant: Option<model::TenantKey>,
+        mut job: impl FnMut(&Connection, Timestamp) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match self.told.clone().filter(|_| lane == Lane::Urgent) {
+            None => self.through(lane, tenant, job).await,
+            Some(told) => {
+                let of = told.tenant;
+                let both = move |c: &Connection, now| job(c, now).and_then(|done| crate::audit::append(c, &told, now).map(|()| done));
+                // What is added to the audit is ordered by the tenant's row.
+                self.through(lane, Some(tenant.unwrap_or(of)), both).await
+            }
+        }
+    }
+
+    /// A handle that was told of nothing, and what this one was told of: for a verb of many steps.
+    pub(crate) fn apart(&self) -> (Postgres, Option<Arc<crate::audit::Told>>) {
+        (Postgres { inner: self.inner.clone(), told: None }, self.told.clone())
+    }
+
+    async fn through<T: Send + 'static>(
         &self,
         lane: Lane,
         tenant: Option<model::TenantKey>,

@@ -41,7 +41,7 @@ async fn open_at(address: &str) -> Result<Postgres> {
 fn statements() -> Vec<&'static str> {
     let mut all: Vec<&'static str> = outbox::STATEMENTS.iter().flat_map(|some| some.iter().copied()).collect();
     all.extend(ledger::STATEMENTS.iter().chain(once::STATEMENTS).chain(objects::STATEMENTS));
-    all.extend(cluster::STATEMENTS.iter().chain(watch::STATEMENTS));
+    all.extend(cluster::STATEMENTS.iter().chain(watch::STATEMENTS).chain(audit::STATEMENTS));
     all.extend(import::statements());
     all.extend(facts::statements());
     all.extend([NOW, NOW_AT, opening::STANDS_AT, LOCK_TENANT, ANY_TENANT]);

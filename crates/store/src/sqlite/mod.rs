@@ -6,6 +6,7 @@
 //! claims of a predecessor are void at opening (`opening`).
 
 mod alone;
+mod audit;
 mod checkpoint;
 pub(crate) mod columns;
 pub(crate) mod directory;
@@ -58,6 +59,8 @@ impl WriteLane {
 #[derive(Clone)]
 pub struct Sqlite {
     inner: Arc<Inner>,
+    /// The act that edits through this handle are.
+    told: Option<Arc<crate::audit::Told>>,
 }
 
 /// Fields are dropped in this order: the writer ends before the lock on the folder goes.
@@ -89,7 +92,7 @@ impl Sqlite {
         let readers = readers::Readers::open(&file)?;
         let checkpoint = checkpoint::Checkpoint::start(&file)?;
         let writer = writer::Writer::start(connection, clock.clone(), checkpoint.signal(), lock)?;
-        Ok(Sqlite { inner: Arc::new(Inner { writer, checkpoint, readers, file, clock }) })
+        Ok(Sqlite { inner: Arc::new(Inner { writer, checkpoint, readers, file, clock }), told: None })
     }
 
     /// The newest version of the tables.
@@ -112,7 +115,8 @@ impl Sqlite {
         closed.await.map_err(|_| StoreError::Broken("closing the store was interrupted".into()))
     }
 
-    /// Runs a job on the writer. It answers after the commit; an error undoes this job alone. All jobs of one commit see
+    /// Runs a job on the writer. It answers after the commit; an error undoes this job alone. In the urgent lane the entry of
+    /// the act that this handle was told of is part of the job. All jobs of one commit see
     /// the same time, which never goes back.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
@@ -120,9 +124,20 @@ impl Sqlite {
         job: impl FnOnce(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let began = std::time::Instant::now();
-        let answer = self.inner.writer.write(lane, job).await;
+        let answer = match self.told.clone().filter(|_| lane == WriteLane::Urgent) {
+            None => self.inner.writer.write(lane, job).await,
+            Some(told) => {
+                let both = move |c: &Connection, now| job(c, now).and_then(|done| crate::audit::append(c, &told, now).map(|()| done));
+                self.inner.writer.write(lane, both).await
+            }
+        };
         metrics::histogram!("carillon_store_write_seconds", "lane" => lane.word()).record(began.elapsed().as_secs_f64());
         answer
+    }
+
+    /// A handle that was told of nothing, and what this one was told of: for a verb of many steps.
+    pub(crate) fn apart(&self) -> (Sqlite, Option<Arc<crate::audit::Told>>) {
+        (Sqlite { inner: self.inner.clone(), told: None }, self.told.clone())
     }
 
     /// As [`Sqlite::write`], for somebody who waits, and for a job that changes what facts are read from.
@@ -130,8 +145,7 @@ impl Sqlite {
         &self,
         job: impl FnOnce(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let job = move |c: &Connection, now| job(c, now).inspect(|_| writer::facts_moved());
-        self.write(WriteLane::Urgent, job).await
+        self.write(WriteLane::Urgent, move |c, now| job(c, now).inspect(|_| writer::facts_moved())).await
     }
 
     /// Runs a job in one read transaction on one of the read-only connections.

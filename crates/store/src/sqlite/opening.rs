@@ -10,8 +10,12 @@ use std::path::Path;
 const APPLICATION_ID: i64 = 0x4341_5249;
 
 /// The schema's versions, oldest first: entry `n` leads from version `n` to `n + 1`. A released entry is never edited.
-pub(crate) const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("forecast.sql"), include_str!("folded.sql"), include_str!("rights.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("forecast.sql"),
+    include_str!("folded.sql"),
+    concat!(include_str!("rights.sql"), include_str!("audit.sql")),
+];
 
 /// Page cache of the writer, in KiB: the working set of a campaign's settlements.
 const WRITER_CACHE_KIB: i64 = 6 * 1024;

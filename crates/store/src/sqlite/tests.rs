@@ -1,6 +1,6 @@
 //! What is true of the embedded store alone: its lock, its versions, its writer, its statements.
 
-use super::{Sqlite, WriteLane, ledger, objects, once, opening, outbox};
+use super::{Sqlite, WriteLane, audit, ledger, objects, once, opening, outbox};
 use crate::conformance::StoryClock;
 use crate::{Ledger, Result, StoreError};
 use model::{Clock, Timestamp};
@@ -60,7 +60,7 @@ fn every_statement_is_prepared() {
     for migration in opening::MIGRATIONS {
         connection.execute_batch(migration).expect("the schema is made");
     }
-    let rooms = [&ledger::STATEMENTS, &once::STATEMENTS, &objects::STATEMENTS, &super::watch::STATEMENTS];
+    let rooms = [&ledger::STATEMENTS, &once::STATEMENTS, &objects::STATEMENTS, &audit::STATEMENTS, &super::watch::STATEMENTS];
     let all = outbox::STATEMENTS.iter().chain(rooms).flat_map(|some| some.iter());
     let mut prepared = 0;
     for sql in all {

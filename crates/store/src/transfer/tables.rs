@@ -83,4 +83,9 @@ pub(crate) const TABLES: &[Table] = &[
     table!("object" by "tenant, kind, id": tenant Big, kind Small, id Bytes, name Text, version Big, document Text, created_at Big, changed_at Big),
     table!("answer" by "tenant, token, key": tenant Big, token Bytes, key Text, request Bytes, status Whole, body Bytes, location Text, at Big),
     table!("alarm" by "tenant, code": tenant Big, code Text, raised_at Big, last_at Big, detail Text, count Big, cleared_at Big),
+    table!("audit" by "tenant, seq": tenant Big, seq Big, at Big, entry Text, hash Text),
+    table!("audit_head" by "tenant": tenant Big, seq Big, hash Text),
+    table!("audit_person" by "tenant, person": tenant Big, person Big, key Bytes),
+    table!("audit_about" by "tenant, person, seq": tenant Big, person Big, seq Big),
+    table!("audit_sink" by "tenant, sink": tenant Big, sink Text, seq Big),
 ];

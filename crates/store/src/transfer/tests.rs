@@ -199,6 +199,18 @@ async fn populate(store: &dyn Store) -> TenantKey {
     store.receipt(tenant, PersonKey(3), DeviceKey(3), Uuid::from_u128(100), ReceiptKind::Opened).await.expect("kept");
     let small = Acceptance { event: event_for(1..=3, 101), takes: vec![], once: None, plan: None };
     store.accept(tenant, small).await.expect("accepted");
+    let act = Act {
+        by: By::Token { id: Uuid::from_u128(6), name: "t".into() },
+        operation: "user.update".into(),
+        object: Some(Thing::User(Whom::Person(PersonKey(3)))),
+        people: vec![],
+        scope: None,
+        outcome: "done".into(),
+        changes: serde_json::Map::new(),
+        seed: [5; 32],
+    };
+    store.note(tenant, act).await.expect("noted");
+    store.sink_to(tenant, "syslog", 1).await.expect("noted");
     tenant
 }
 

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod app;
+pub mod audit;
 pub mod devices;
 pub mod directory;
 pub mod events;

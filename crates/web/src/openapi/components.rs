@@ -1,6 +1,7 @@
 //! The components of the description: every object that is sent or received. Tests compare each with what the server
 //! really answers.
 
+use super::audit::audit;
 use super::reports;
 use super::shape::Needed::{No, Yes};
 use super::shape::{Needed, Shape, anything, count, flag, given, id, list, list_of, map, named, number, sent, text, text_of, time, words};
@@ -18,8 +19,20 @@ macro_rules! all_words {
 
 /// Every component, by name.
 pub fn all() -> Vec<(&'static str, Shape)> {
-    let parts =
-        [shared(), users(), groups(), devices(), registrations(), notifications(), explanation(), settings(), roles(), access(), app()];
+    let parts = [
+        shared(),
+        users(),
+        groups(),
+        devices(),
+        registrations(),
+        notifications(),
+        explanation(),
+        settings(),
+        roles(),
+        access(),
+        audit(),
+        app(),
+    ];
     parts.into_iter().flatten().collect()
 }
 
@@ -65,6 +78,7 @@ fn shared() -> Vec<(&'static str, Shape)> {
         ("Fault", fault),
         ("Limit", limit),
         ("Named", named_view),
+        ("AuditPage", page("AuditEntry")),
         ("NamedPage", page("Named")),
         ("NameOnly", given(vec![("id", id().or_null(), Yes), ("name", text(), Yes)])),
         ("ImportCount", given(["created", "updated", "unchanged", "removed"].map(|n| (n, count(), Yes)).to_vec())),

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, made from the list of routes and the components.
 
+mod audit;
 mod components;
 mod reports;
 pub mod shape;
@@ -28,7 +29,7 @@ a sentence that says how to mend it, and every field at fault.\n\nBounds of the 
 configuration says (429).";
 
 /// The groups of operations, in the order in which people need them.
-pub const TAGS: [(&str, &str); 10] = [
+pub const TAGS: [(&str, &str); 11] = [
     ("Notifications", "Send, look ahead, follow, stop, repeat."),
     ("Explanation", "Why somebody got an event, or did not."),
     ("Users", "People and their enrolment codes."),
@@ -37,6 +38,7 @@ pub const TAGS: [(&str, &str); 10] = [
     ("Directory", "Names, import and export."),
     ("Settings", "What the organization wants: switches, quiet hours, limits, retention."),
     ("Access", "Tokens, alarms, and who is asking."),
+    ("Audit", "Who did what, and everything about one person."),
     ("App", "What an app on a device does, with the device's own token."),
     ("Service", "Health, metrics and this description."),
 ];

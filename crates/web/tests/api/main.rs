@@ -3,6 +3,7 @@
 
 mod allowed;
 mod app;
+mod audited;
 mod described;
 mod edited;
 mod imported;

@@ -168,6 +168,12 @@ async fn cases(world: &World) -> Vec<Case> {
     vec![
         case("POST", "/api/v1/users".into(), new_user, left_out(&["upn", "displayName"], user_fields())),
         case("PATCH", format!("/api/v1/users/{ada}"), json!({}), [user_fields(), vec![("managerUpn", json!("ada@example.org"))]].concat()),
+        case(
+            "POST",
+            format!("/api/v1/users/{ada}/erasure"),
+            json!({}),
+            vec![("confirm", json!(LEFT_OUT)), ("confirm", json!("eve@example.org"))],
+        ),
         case("POST", "/api/v1/groups".into(), json!({"name": "New"}), left_out(&["name"], group_fields())),
         case("PATCH", format!("/api/v1/groups/{sales}"), json!({}), group_fields()),
         case("POST", format!("/api/v1/groups/{sales}/members"), json!({}), member_fields()),
@@ -304,6 +310,8 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
     let report = format!("/api/v1/notifications/{notification}/report");
     let mut all = vec![
         ("GET", "/api/v1/users".to_owned(), "active", "maybe"),
+        ("GET", "/api/v1/audit".into(), "from", "0"),
+        ("GET", "/api/v1/audit".into(), "user", "nobody@example.org"),
         ("GET", "/api/v1/devices".into(), "platform", "symbian"),
         ("GET", "/api/v1/devices".into(), "owner", "nobody@example.org"),
         ("GET", "/api/v1/resolve".into(), "kind", "person"),
@@ -331,6 +339,7 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
         "/api/v1/tokens".into(),
         "/api/v1/roles".into(),
         "/api/v1/role-assignments".into(),
+        "/api/v1/audit".into(),
     ];
     for list in lists {
         all.extend(

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Which roles may.
 const OWNER: &[&str] = &["owner"];
 const NOTIFIERS: &[&str] = &["owner", "notification-admin"];
+const AUDITORS: &[&str] = &["owner", "auditor"];
 const DEVICE_SENDERS: &[&str] = &["owner", "notification-admin", "help-desk"];
 const ALL: &[&str] =
     &["owner", "notification-admin", "help-desk", "auditor", "reader", "conferencing-admin", "telephony-admin", "mail-access-admin"];
@@ -72,6 +73,10 @@ fn table() -> Vec<Line> {
         Line("updateGroup", OWNER, Object, Some(json!({"description": "x"})), &[("id", "$group")], ""),
         Line("listMembers", ALL, Object, none(), &[("id", "$group")], ""),
         Line("changeMembers", OWNER, Object, Some(json!({"add": [{"memberType": "user", "id": "$user"}]})), &[("id", "$group")], ""),
+        Line("listAudit", AUDITORS, Nowhere, none(), &[], ""),
+        Line("auditHead", AUDITORS, Nowhere, none(), &[], ""),
+        Line("exportPersonalData", OWNER, Nowhere, none(), &[("id", "$user")], ""),
+        Line("eraseUser", OWNER, Nowhere, Some(json!({"confirm": "$upn"})), &[("id", "$user")], ""),
         Line("whoAmI", ALL, Always, none(), &[], ""),
         Line("listNotifications", ALL, List, none(), &[], ""),
         Line("sendNotification", NOTIFIERS, Object, to("groups", "$group"), &[], ""),
@@ -152,6 +157,7 @@ impl Stage {
         let import = world.ask("POST", "/api/v1/directory/import?name=groups.csv&dryRun=true").header("prefer", "respond-async");
         let import = import.bytes("text/csv", CSV.as_bytes().to_vec()).send().await.expect(202).id().to_owned();
         Stage(BTreeMap::from([
+            ("$upn", format!("{name}-user@example.org")),
             ("$user", user),
             ("$group", group),
             ("$device_event", device_event),

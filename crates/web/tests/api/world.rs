@@ -154,7 +154,7 @@ impl World {
             channels: Vec::new(),
             sources: sources::all(),
             clock: clock.clone(),
-            keys: Keys::new(vec![[7; 32]]),
+            keys: Keys::new(vec![[7; 32]]).signing(&engine::keys::new_signing_key()).expect("a key"),
             organization: "Example".into(),
             scratch: folder.join("scratch"),
             duties: engine::Duties::ALL,

@@ -264,7 +264,7 @@ pub(super) fn touch(c: &Connection, tenant: TenantKey, key: DeviceKey, at: Times
     if statement.execute(params![tenant.0, key.0, generation, at.0])? == 0 { Err(StoreError::NotFound) } else { Ok(()) }
 }
 
-pub(super) fn delete(c: &Connection, now: Timestamp, tenant: TenantKey, key: DeviceKey, expected: Option<i64>) -> Result<()> {
+pub(crate) fn delete(c: &Connection, now: Timestamp, tenant: TenantKey, key: DeviceKey, expected: Option<i64>) -> Result<()> {
     let generation = editable(c, tenant)?;
     let standing = standing(c, tenant, generation, key)?;
     may_edit(standing.map(|s| (s.until, s.version)), expected)?;

@@ -240,7 +240,7 @@ pub(crate) fn shut_out(c: &Connection, now: Timestamp, tenant: TenantKey, key: P
     Ok(())
 }
 
-pub(super) fn delete(c: &Connection, now: Timestamp, tenant: TenantKey, key: PersonKey, expected: Option<i64>) -> Result<()> {
+pub(crate) fn delete(c: &Connection, now: Timestamp, tenant: TenantKey, key: PersonKey, expected: Option<i64>) -> Result<()> {
     let generation = editable(c, tenant)?;
     let standing = standing(c, tenant, generation, key)?;
     may_edit(standing.map(|(until, version, _)| (until, version)), expected)?;

@@ -14,6 +14,7 @@ use super::args::{Arg, params};
 use super::directory::versions::{next_keys, untold};
 use super::link::Connection;
 use super::{Lane, Postgres};
+use crate::audit::{self, Told};
 use crate::sqlite::import::apply::{Bases, filled};
 use crate::sqlite::import::scratch::{Scratch, stopped};
 use crate::sqlite::import::{StopOnDrop, check};
@@ -24,6 +25,7 @@ use model::TenantKey;
 use rusqlite::types::Value;
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use steps::{ENDINGS, SHUTTING_OUT, STARTS, Write};
 use tokio::sync::mpsc;
@@ -67,10 +69,10 @@ impl ImportSource for Postgres {
     async fn import(&self, tenant: TenantKey, import: Import) -> Result<ImportReport> {
         let mut stop = StopOnDrop(Some(import.progress.clone()));
         let held = Held::take(self, tenant).await?;
-        let store = self.clone();
+        let (store, told) = self.apart();
         // In a task of its own, so that it can take back what it wrote even when nobody waits for it any more.
         let task = tokio::spawn(async move {
-            let report = run(&store, tenant, import).await;
+            let report = run(&store, tenant, import, told).await;
             held.let_go(tenant).await;
             report
         });
@@ -89,7 +91,7 @@ impl ImportSource for Postgres {
     }
 }
 
-async fn run(store: &Postgres, tenant: TenantKey, import: Import) -> Result<ImportReport> {
+async fn run(store: &Postgres, tenant: TenantKey, import: Import, told: Option<Arc<Told>>) -> Result<ImportReport> {
     recover::mend(store, tenant).await?;
     let dry_run = import.dry_run;
     let (c, folder, progress) = (store.inner.pool.connect(Lane::Bulk).await?, store.inner.scratch.clone(), import.progress.clone());
@@ -99,12 +101,13 @@ async fn run(store: &Postgres, tenant: TenantKey, import: Import) -> Result<Impo
         Ok((mirror, scratch, report))
     })
     .await?;
+    let told = told.map(|told| audit::counted(&told, &report)).transpose()?;
     if dry_run || !report.is_clean() || progress.to_write.load(Ordering::Relaxed) == 0 {
         scratch.remove();
         return Ok(report);
     }
     let written = match write_versions(store, scratch).await {
-        Ok(scratch) => switch(store, scratch).await,
+        Ok(scratch) => switch(store, scratch, told).await,
         Err(error) => Err(error),
     };
     let scratch = match written {
@@ -164,15 +167,16 @@ async fn write_versions(store: &Postgres, scratch: Scratch) -> Result<Scratch> {
     walk(store, scratch, bases, &STARTS, generation + 1, true).await
 }
 
-/// Shows what was written: the one moment in which the directory changes.
-async fn switch(store: &Postgres, scratch: Scratch) -> Result<Scratch> {
+/// Shows what was written: the one moment in which the directory changes, and in which the audit gets its entry.
+async fn switch(store: &Postgres, scratch: Scratch, told: Option<Told>) -> Result<Scratch> {
     scratch.go_on()?;
     let (tenant, generation) = (scratch.tenant, scratch.generation);
     store
-        .edit_facts(tenant, move |c, _| {
+        .edit_facts(tenant, move |c, now| {
             let version: i64 = c.prepare_cached(SWITCH)?.query_row(params![tenant.0, generation + 1], |row| row.get(0))?;
             // What an import changed is not told one by one.
-            untold(c, tenant, version)
+            untold(c, tenant, version)?;
+            told.as_ref().map_or(Ok(()), |told| audit::append(c, told, now))
         })
         .await?;
     Ok(scratch)

@@ -2,6 +2,7 @@
 //! sees until the generation moves. Every row that is ended must still be at the version that was compared.
 
 use super::scratch::{NEW, Scratch, stopped};
+use crate::audit::{Told, append};
 use crate::sqlite::directory::versions::next_keys;
 use crate::sqlite::{Sqlite, WriteLane, writer};
 use crate::{Result, StoreError};
@@ -343,21 +344,21 @@ pub(super) async fn write_versions(store: &Sqlite, scratch: Scratch) -> Result<S
     walk(store, scratch, bases, steps, generation + 1, true).await
 }
 
-/// Shows what was written: the one moment in which the directory changes.
+/// Shows what was written: the one moment in which the directory changes, and in which the audit gets its entry.
 ///
 /// # Errors
 /// As [`write_versions`].
-pub(super) async fn switch(store: &Sqlite, scratch: Scratch) -> Result<Scratch> {
+pub(super) async fn switch(store: &Sqlite, scratch: Scratch, told: Option<Told>) -> Result<Scratch> {
     scratch.go_on()?;
     let (tenant, generation) = (scratch.tenant, scratch.generation);
     store
-        .write(WriteLane::Import, move |c, _| {
+        .write(WriteLane::Import, move |c, now| {
             c.prepare_cached(
                 "UPDATE meta SET generation = ?2, importing = 2, directory = directory + 1 WHERE tenant = ?1 AND importing = 1",
             )?
             .execute(rusqlite::params![tenant.0, generation + 1])?;
             writer::facts_moved();
-            Ok(())
+            told.map_or(Ok(()), |told| append(c, &told, now))
         })
         .await?;
     Ok(scratch)

@@ -25,6 +25,7 @@ mod tests;
 pub(crate) use recover::recover;
 
 use super::Sqlite;
+use crate::audit::{self, Told};
 use crate::{Import, ImportProgress, ImportReport, ImportSource, Result, StoreError};
 use async_trait::async_trait;
 use model::TenantKey;
@@ -74,11 +75,11 @@ impl ImportSource for Sqlite {
     async fn import(&self, tenant: TenantKey, import: Import) -> Result<ImportReport> {
         let mut stop = StopOnDrop(Some(import.progress.clone()));
         let running = Running::begin(self, tenant)?;
-        let store = self.clone();
+        let (store, told) = self.apart();
         // In a task of its own, so that it can take back what it wrote even when nobody waits for it any more.
         let task = tokio::spawn(async move {
             let _running = running;
-            run(&store, tenant, import).await
+            run(&store, tenant, import, told).await
         });
         let report = task.await.unwrap_or_else(|_| Err(StoreError::Broken("the import was interrupted".into())));
         stop.0 = None;
@@ -91,18 +92,19 @@ impl ImportSource for Sqlite {
     }
 }
 
-async fn run(store: &Sqlite, tenant: TenantKey, import: Import) -> Result<ImportReport> {
+async fn run(store: &Sqlite, tenant: TenantKey, import: Import, told: Option<Arc<Told>>) -> Result<ImportReport> {
     recover::mend(store, tenant).await?;
     let dry_run = import.dry_run;
     let (theirs, progress) = (store.clone(), import.progress.clone());
     let (scratch, mut report) = blocking(move || check(theirs.file(), tenant, import)).await?;
+    let told = told.map(|told| audit::counted(&told, &report)).transpose()?;
     let to_write = progress.to_write.load(Ordering::Relaxed);
     if dry_run || !report.is_clean() || to_write == 0 {
         scratch.remove();
         return Ok(report);
     }
     let written = match apply::write_versions(store, scratch).await {
-        Ok(scratch) => apply::switch(store, scratch).await,
+        Ok(scratch) => apply::switch(store, scratch, told).await,
         Err(error) => Err(error),
     };
     let scratch = match written {

@@ -147,7 +147,7 @@ async fn a_crash_after_the_switch_leaves_all_of_it() {
     let (scratch, report) = check(store.file(), tenant, deactivation).expect("checked");
     assert_eq!(report.deactivated.len(), 1);
     let scratch = apply::write_versions(&store, scratch).await.expect("written");
-    std::mem::forget(apply::switch(&store, scratch).await.expect("switched"));
+    std::mem::forget(apply::switch(&store, scratch, None).await.expect("switched"));
     let after = picture(&store, tenant).await;
     assert_eq!(store.registrations(tenant, phone).await.expect("registrations")[0].state, RegistrationState::Retired);
     assert_eq!(store.find_token([5; 32]).await.expect("asked").expect("kept").revoked_at, None, "it died before that");
@@ -197,7 +197,7 @@ async fn an_edit_of_what_an_import_is_about_to_change_is_refused() {
     // What the import does not touch can be edited, and outlives it.
     let eve = PersonFields { upn: "eve@example.org".into(), display_name: "Eve".into(), ..PersonFields::default() };
     let eve = store.create_person(tenant, Uuid::from_u128(7), eve, None).await.expect("a person").key;
-    let scratch = apply::switch(&store, scratch).await.expect("switched");
+    let scratch = apply::switch(&store, scratch, None).await.expect("switched");
     apply::clean(&store, scratch).await.expect("cleaned").remove();
     assert!(tidy(&store).await);
     assert!(store.person(tenant, eve).await.expect("read").is_some());
