@@ -57,6 +57,11 @@ impl Error {
         Error { message, inner: "timeout", ..Error::of(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError") }
     }
 
+    /// The stable word of a refusal for want of a right, of which the audit is told.
+    pub fn want_of_right(&self) -> Option<&'static str> {
+        (self.status == StatusCode::FORBIDDEN).then_some(self.inner)
+    }
+
     fn of(status: StatusCode, code: &'static str) -> Error {
         Error { status, code, message: String::new(), inner: "", details: Vec::new(), retry_after: None }
     }

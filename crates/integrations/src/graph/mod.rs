@@ -132,11 +132,15 @@ impl Desk {
     }
 
     async fn call(&self, actor: &Actor, call: Call, bytes: &[u8]) -> Result<Response, Error> {
-        match call {
-            Call::ToGroups => self.to_groups(actor, bytes).await,
-            Call::ToDevice(id) => self.to_device(actor, id, bytes).await,
-            Call::ToDevices => self.to_devices(actor, bytes).await,
+        let (operation, done) = match call {
+            Call::ToGroups => ("graph.toGroups", self.to_groups(actor, bytes).await),
+            Call::ToDevice(id) => ("graph.toDevice", self.to_device(actor, id, bytes).await),
+            Call::ToDevices => ("graph.toDevices", self.to_devices(actor, bytes).await),
+        };
+        if let Some(code) = done.as_ref().err().and_then(Error::want_of_right) {
+            self.engine.refused(actor, operation, code).await;
         }
+        done
     }
 
     async fn to_groups(&self, actor: &Actor, bytes: &[u8]) -> Result<Response, Error> {

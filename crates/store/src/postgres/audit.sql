@@ -1,4 +1,4 @@
--- Version 2: the audit, as told in the embedded store's audit.sql. A tenant's row in `meta` orders what is added.
+-- The audit, as told in the embedded store's audit.sql. A tenant's row in `meta` orders what is added.
 
 CREATE TABLE audit (
   tenant bigint NOT NULL, seq bigint NOT NULL, at bigint NOT NULL, entry text COLLATE "C" NOT NULL, hash text COLLATE "C" NOT NULL,

@@ -1,4 +1,4 @@
--- Version 3: the audit. Entries are only ever added; `entry` is the canonical JSON that `hash` (hexadecimal SHA-256) was
+-- The audit. Entries are only ever added; `entry` is the canonical JSON that `hash` (hexadecimal SHA-256) was
 -- made of, so `seq` and `at` beside it only find it. The end of the chain stands apart, so that a cut-off end is seen.
 
 CREATE TABLE audit (
