@@ -98,3 +98,31 @@ async fn a_scoped_token_reaches_its_groups_and_what_is_in_them_and_dies_when_it_
     let listed = stage.api.all("tokens").await;
     assert!(listed.iter().all(|token| token.get("token").is_none_or(Value::is_null)), "{listed:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_is_defined_assigned_used_and_taken_away_on_the_command_line() {
+    let stage = open().await;
+    let cli = |args: &[&str]| stage.server.cli(&[args, &["--json"]].concat());
+    let permissions = ["--permission", "Notifications/SendToGroups", "--permission", "Directory/Read"];
+    let role = cli(&[&["role", "create", "--name", "Duty officer"][..], &permissions].concat()).ended(0).json();
+    assert_eq!((role["builtIn"].as_bool(), role["version"].as_i64()), (Some(false), Some(1)));
+    assert_eq!(cli(&["role", "list"]).ended(0).json()["items"].as_array().map(Vec::len), Some(9));
+    let token = cli(&["token", "create", "--name", "Ada", "--user", "p-ada"]).ended(0).json();
+    let secret = token["token"].as_str().expect("a secret");
+    let mine = |args: &[&str]| stage.server.cli_as(secret, &[args, &["--json"]].concat());
+    assert_eq!(mine(&["role", "mine"]).ended(0).json()["grants"], json!([]));
+    let held = cli(&["role", "assign", "Duty officer", "--to-user", "p-ada", "--scope", "lyon", "--expires-in", "1h"]).ended(0).json();
+    assert!(held["expiresAt"].is_string(), "{held}");
+    let grants = mine(&["role", "mine"]).ended(0).json();
+    assert_eq!(grants["grants"][0]["scope"]["groups"][0]["name"], "lyon");
+    let send = |group: &str| mine(&["send", "--group", group, "--title", "Words", "--body", "Of Ada."]);
+    let sent = send("lyon").ended(0).json();
+    assert!([3, 4].contains(&send("paris").code), "outside the scope");
+    let shown = cli(&["notification", "show", sent["id"].as_str().expect("an id")]).ended(0).json();
+    assert_eq!(shown["sender"], "Name of ada", "the person is the sender");
+    assert_eq!(cli(&["role", "delete", "Duty officer"]).code, 5, "somebody holds it");
+    cli(&["role", "unassign", held["id"].as_str().expect("an id")]).ended(0);
+    assert_eq!(send("lyon").code, 3, "nothing is held any more");
+    cli(&["role", "delete", "Duty officer"]).ended(0);
+    cli(&["audit", "verify"]).ended(0);
+}

@@ -193,6 +193,18 @@ async fn what_one_process_changes_holds_at_the_other() {
     let began = Instant::now();
     eventually("the revocation", SOON, async || when(helper.ask(Method::GET, "me", None, &[]).await.status == 401)).await;
     assert!(began.elapsed() < Duration::from_secs(2), "the token still worked for {:?}", began.elapsed());
+    // A person's token holds what is assigned at the first process, within a second, and no longer than that.
+    let made = stage.api.post("tokens", &json!({"name": "bob", "user": "bob@example.org"})).await.with(201);
+    let bobs = there.with_token(made["token"].as_str().expect("a new token shows its secret once"));
+    let status = async || bobs.ask(Method::GET, "users", None, &[]).await.status;
+    assert_eq!(status().await, 403);
+    let held = json!({"name": "readers", "role": "reader", "users": ["bob@example.org"]});
+    let held = stage.api.post("role-assignments", &held).await.with(201);
+    eventually("the assignment", SOON, async || when(status().await == 200)).await;
+    stage.api.delete(&format!("role-assignments/{}", held["id"].as_str().expect("an id"))).await;
+    let began = Instant::now();
+    eventually("the end of the assignment", SOON, async || when(status().await == 403)).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "the role still held for {:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
