@@ -62,8 +62,10 @@ impl Bell {
             let ring = self.rings.waiting.notified();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            if self.rings.count.load(Ordering::Acquire) != self.heard {
-                return self.hear();
+            let rung = self.rings.count.load(Ordering::Acquire);
+            if rung != self.heard {
+                self.heard = rung;
+                return;
             }
             ring.await;
         }
@@ -118,6 +120,8 @@ impl Standing {
             current,
             gate: RwLock::new(()),
             sees: AtomicBool::new(true),
+            looked_ms,
+            opened: Instant::now(),
             sighted: Arc::default(),
             turn: tokio::sync::Mutex::new(()),
         })
