@@ -28,5 +28,4 @@ pub const NAMED: &[Named] = &[
         seed: 5,
         hours: 0.05,
     },
-    Named { found: "LimitsHold: seen while mends were taken out; kept, for it is not explained by them alone", seed: 17, hours: 0.05 },
 ];
