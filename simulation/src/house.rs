@@ -96,7 +96,7 @@ impl House {
         world.run(store.change_members(tenant, groups[0].0, circle, Vec::new(), None)).expect("members");
         let (version, members) = world.run(store.memberships(tenant)).expect("memberships");
         let state = &mut *world.state();
-        state.common.member_log.push((version, Vec::new()));
+        state.between.member_log.push((version, Vec::new()));
         state.truth.memberships.insert(version, Arc::new(members));
         for person in &people {
             let of = |service| person.devices.iter().filter(|d| d.2 == service).map(|d| d.0).collect();

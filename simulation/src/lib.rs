@@ -6,8 +6,8 @@
 //! where calls fail and processes crash), `provider` (the other side), `errands` (what people do), `truth` and
 //! `judgement` (what must hold), `planted` (bugs to see that it is noticed), `seeds` (the runs that once found something).
 
+mod between;
 mod chance;
-mod common;
 mod errands;
 mod faults;
 mod house;

@@ -1,8 +1,8 @@
 //! One run of a seed: builds the house, lets processes live slice by slice in an order that the seed decides, brings
 //! faults and errands, then lets everything come to rest and judges.
 
+use crate::between::Between;
 use crate::chance::Chance;
-use crate::common::Common;
 use crate::errands::Errands;
 use crate::faults::Faults;
 use crate::house::{House, NAME};
@@ -98,7 +98,7 @@ pub fn run(order: Order) -> Report {
         trace: Trace::new(order.aloud),
         breach: None,
         truth: Truth::default(),
-        common: Common::default(),
+        between: Between::default(),
         providers: Providers::default(),
     };
     let world = World::new(state, order.plant, storing.handle().clone());
@@ -199,7 +199,7 @@ impl Run {
 
     fn deliver_rings(&mut self, now: i64) {
         let due: Vec<_> = {
-            let rings = &mut self.world.state().common.rings;
+            let rings = &mut self.world.state().between.rings;
             let due = rings.iter().filter(|(at, ..)| *at <= now).copied().collect();
             rings.retain(|(at, ..)| *at > now);
             due

@@ -13,6 +13,19 @@ pub struct Named {
 
 /// Every one.
 pub const NAMED: &[Named] = &[
-    Named { found: "a claim ran out while a provider was slow to answer, and the letter went out again", seed: 14, hours: 0.02 },
-    Named { found: "a clock behind the store's made a process claim a held row again and again", seed: 21, hours: 0.05 },
+    Named { found: "NotTwice: a claim ran out while a provider was slow to answer, and the letter went out again", seed: 16, hours: 0.05 },
+    Named { found: "NotTwice: the same, with an answer that was lost", seed: 92, hours: 0.05 },
+    Named { found: "NoCircles: a clock behind the store's made a process claim a held row again and again", seed: 21, hours: 0.05 },
+    Named { found: "NoCircles: the same at the end of quiet hours", seed: 147, hours: 0.05 },
+    Named {
+        found: "NothingAfterExpiry: the last look was taken before room was waited for, and expiry came in between",
+        seed: 276,
+        hours: 0.05,
+    },
+    Named { found: "Replayed: an outcome was written with the policy that stood when the answer came", seed: 18, hours: 0.05 },
+    Named {
+        found: "AudienceIsRight: a change of members that changed nothing moved the resident version, not the store's",
+        seed: 5,
+        hours: 0.05,
+    },
 ];

@@ -91,7 +91,8 @@ pub struct Truth {
     pub skew_ms: i64,
     letters: BTreeMap<DeliveryId, Vec<LetterTruth>>,
     not_before: BTreeMap<DeliveryId, i64>,
-    after: BTreeMap<DeliveryId, i64>,
+    /// What a provider said last about when to come again, and about which attempt, once that is known.
+    after: BTreeMap<DeliveryId, (Option<u16>, i64)>,
     /// Letters that a provider took more than once.
     pub repeats: u64,
 }
@@ -179,7 +180,9 @@ impl Truth {
             letter.told = Some(outcome.word());
         }
         match outcome {
-            Outcome::TryLater { after: Some(after), .. } => self.after.insert(id, i64::try_from(after.as_millis()).unwrap_or(i64::MAX)),
+            Outcome::TryLater { after: Some(after), .. } => {
+                self.after.insert(id, (None, i64::try_from(after.as_millis()).unwrap_or(i64::MAX)))
+            }
             _ => self.after.remove(&id),
         };
     }
@@ -204,8 +207,11 @@ impl Truth {
             return None;
         }
         self.not_before.insert(row.id, row.due.0);
-        // It is about this attempt and no later one.
-        let after = self.after.remove(&row.id).unwrap_or(0);
+        // It is about this attempt and no later one; an outcome may be written again when its answer was lost.
+        let after = self.after.get_mut(&row.id).map_or(0, |(about, after)| {
+            let this = *about.get_or_insert(attempt.number) == attempt.number;
+            if this { *after } else { 0 }
+        });
         let wait = row.due.0 - attempt.at.0;
         if wait < after {
             return Some((Invariant::RetriedInTime, format!("a retry is due {wait} ms after its attempt; the provider said {after} ms")));

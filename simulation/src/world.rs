@@ -1,8 +1,8 @@
 //! The world of one run: its time, its chance, its faults, and what is true in it. Everything happens on one thread, in
 //! one order that the seed decides.
 
+use crate::between::Between;
 use crate::chance::Chance;
-use crate::common::Common;
 use crate::faults::Faults;
 use crate::invariant::{Breach, Invariant};
 use crate::planted::Plant;
@@ -43,7 +43,7 @@ pub struct State {
     /// What is true, whatever the engines believe.
     pub truth: Truth,
     /// What processes tell each other through the store.
-    pub common: Common,
+    pub between: Between,
     /// The other side.
     pub providers: Providers,
 }

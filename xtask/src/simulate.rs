@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 /// Seeds of the check, beside the named ones.
 const SEEDS: &str = "1..301";
 /// Virtual hours of faults and errands in each of them.
-const HOURS: &str = "0.05";
+const HOURS: &str = "0.04";
 
 /// Runs the simulation with these arguments.
 ///

@@ -358,7 +358,9 @@ impl<'a> Carrier<'a> {
             collapse_key: &self.card.collapse_key,
         };
         let _gate = inner.standing.gate();
-        if !inner.standing.sees() || self.is_overdue() {
+        // Room may have come long after the look.
+        let late = letter.now >= letter.expires_at;
+        if late || !inner.standing.sees() || self.is_overdue() {
             return None;
         }
         if inner.standing.version() != self.policy.version || inner.cancelled.read().contains(&self.claim.event) {

@@ -63,8 +63,10 @@ impl Bell {
             let ring = rings.waiting.notified();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            if self.rings.count.load(Ordering::Acquire) != self.heard {
-                return self.hear();
+            let rung = self.rings.count.load(Ordering::Acquire);
+            if rung != self.heard {
+                self.heard = rung;
+                return;
             }
             ring.await;
         }

@@ -2,7 +2,7 @@
 //! a process that does not beat has neither claims nor roles nor streams, and hints may be lost.
 
 use super::Seam;
-use crate::common::Common;
+use crate::between::Between;
 use crate::planted::Plant;
 use async_trait::async_trait;
 use model::{DeviceKey, SegmentKey, TenantKey, Timestamp};
@@ -30,8 +30,8 @@ impl Cluster for Seam {
 
     async fn standing(&self, tenant: TenantKey) -> Result<StandingRow> {
         let known = {
-            let common = &self.world().state().common;
-            common.stands.filter(|(writes, ..)| *writes == common.writes)
+            let between = &self.world().state().between;
+            between.stands.filter(|(writes, ..)| *writes == between.writes)
         };
         let (policy, directory) = match known {
             Some((_, policy, directory)) => {
@@ -47,15 +47,15 @@ impl Cluster for Seam {
                 };
                 self.call("standing", both, |stands| {
                     if let Ok((policy, directory)) = stands {
-                        let common = &mut self.world().state().common;
-                        common.stands = Some((common.writes, *policy, *directory));
+                        let between = &mut self.world().state().between;
+                        between.stands = Some((between.writes, *policy, *directory));
                     }
                 })
                 .await?
             }
         };
         let deaf = self.world().has(Plant::CancelNotAskedAtCarry);
-        let cancelled = if deaf { Vec::new() } else { self.world().state().common.cancelled.iter().copied().collect() };
+        let cancelled = if deaf { Vec::new() } else { self.world().state().between.cancelled.iter().copied().collect() };
         Ok(StandingRow { policy, directory: self.version_seen(directory), cancelled })
     }
 
@@ -63,7 +63,7 @@ impl Cluster for Seam {
         self.before("member_changes").await?;
         self.process.tick();
         let state = self.world().state();
-        let log = &state.common.member_log;
+        let log = &state.between.member_log;
         let Some((current, _)) = log.last() else { return Ok(None) };
         let reaches_back = log.first().is_some_and(|(first, _)| *first <= version + 1);
         if !reaches_back || version > *current {
@@ -77,17 +77,17 @@ impl Cluster for Seam {
         self.before("beat").await?;
         self.process.tick();
         let until = self.ms(until);
-        self.world().state().common.beats.insert(node, until);
+        self.world().state().between.beats.insert(node, until);
         self.after("beat").await
     }
 
     async fn leave(&self, node: Uuid) -> Result<()> {
         let held = {
-            let common = &mut self.world().state().common;
-            common.beats.remove(&node);
-            common.roles.retain(|_, (by, _)| *by != node);
-            common.streams.retain(|(_, by)| *by != node);
-            held(common, |by| by == node)
+            let between = &mut self.world().state().between;
+            between.beats.remove(&node);
+            between.roles.retain(|_, (by, _)| *by != node);
+            between.streams.retain(|(_, by)| *by != node);
+            held(between, |by| by == node)
         };
         self.call("leave", self.free(held), |_| ()).await
     }
@@ -97,7 +97,7 @@ impl Cluster for Seam {
         let now = self.process.tick();
         let until = self.ms(until);
         let held = {
-            let roles = &mut self.world().state().common.roles;
+            let roles = &mut self.world().state().between.roles;
             let free = roles.get(role).is_none_or(|(by, ends)| *by == node || *ends <= now);
             if free && until > now {
                 roles.insert(role.to_owned(), (node, until));
@@ -112,7 +112,7 @@ impl Cluster for Seam {
 
     async fn stream(&self, _: TenantKey, node: Uuid, device: DeviceKey, open: bool) -> Result<()> {
         self.before("stream").await?;
-        let streams = &mut self.world().state().common.streams;
+        let streams = &mut self.world().state().between.streams;
         if open {
             streams.insert((device, node));
         } else {
@@ -122,7 +122,8 @@ impl Cluster for Seam {
     }
 
     async fn published(&self, tenant: TenantKey, after: i64, limit: u32) -> Result<Vec<EventRow>> {
-        let keys: Vec<_> = self.world().state().common.published.range(after + 1..).take(limit as usize).map(|(_, event)| *event).collect();
+        let keys: Vec<_> =
+            self.world().state().between.published.range(after + 1..).take(limit as usize).map(|(_, event)| *event).collect();
         let read = async {
             let mut events = Vec::new();
             for key in keys {
@@ -136,16 +137,16 @@ impl Cluster for Seam {
     async fn streams_elsewhere(&self, _: TenantKey, node: Uuid, devices: Vec<DeviceKey>) -> Result<Vec<DeviceKey>> {
         self.before("streams_elsewhere").await?;
         let now = self.process.tick();
-        let common = &self.world().state().common;
-        let open = |device: &DeviceKey| common.streams.iter().any(|(of, by)| of == device && *by != node && common.lives(*by, now));
+        let between = &self.world().state().between;
+        let open = |device: &DeviceKey| between.streams.iter().any(|(of, by)| of == device && *by != node && between.lives(*by, now));
         Ok(devices.into_iter().filter(open).collect())
     }
 }
 
 /// Claims that stand, of processes that are meant.
-fn held(common: &mut Common, meant: impl Fn(Uuid) -> bool) -> Vec<(SegmentKey, i64)> {
+fn held(between: &mut Between, meant: impl Fn(Uuid) -> bool) -> Vec<(SegmentKey, i64)> {
     let mut found = Vec::new();
-    for (segment, held) in &mut common.claims {
+    for (segment, held) in &mut between.claims {
         if held.by.is_some_and(&meant) {
             held.until_ms = 0;
             found.push((*segment, held.generation));
@@ -171,9 +172,9 @@ impl Seam {
     pub(super) async fn void_shared(&self) -> Result<u64> {
         let now = self.process.tick();
         let held = {
-            let common = &mut self.world().state().common;
-            let dead: Vec<Uuid> = common.claims.values().filter_map(|held| held.by).filter(|by| !common.lives(*by, now)).collect();
-            held(common, |by| dead.contains(&by))
+            let between = &mut self.world().state().between;
+            let dead: Vec<Uuid> = between.claims.values().filter_map(|held| held.by).filter(|by| !between.lives(*by, now)).collect();
+            held(between, |by| dead.contains(&by))
         };
         let count = held.len() as u64;
         self.call("void_claims", self.free(held), |_| ()).await?;

@@ -164,7 +164,7 @@ impl Directory for Seam {
             let state = &mut *self.world().state();
             let before = state.truth.memberships.insert(*version, Arc::new(members.clone()));
             match before {
-                None => state.common.member_log.push((*version, changes)),
+                None => state.between.member_log.push((*version, changes)),
                 // What was there already changes nothing, and moves nothing.
                 Some(before) if *before == *members => {}
                 Some(_) => {

@@ -85,7 +85,7 @@ impl Seam {
         self.before(verb).await?;
         self.process.tick();
         let answer = self.world().run(work);
-        self.world().state().common.writes += u64::from(!READS.contains(&verb));
+        self.world().state().between.writes += u64::from(!READS.contains(&verb));
         seen(&answer);
         self.after(verb).await?;
         answer

@@ -2,7 +2,7 @@
 //! answers, so that a write under a claim that was lost is seen here whatever the store says.
 
 use super::Seam;
-use crate::common::Held;
+use crate::between::Held;
 use crate::invariant::Invariant;
 use crate::planted::Plant;
 use crate::provider::spell;
@@ -42,7 +42,7 @@ impl Outbox for Seam {
                     if let Some((invariant, what)) = wrong {
                         state.breach(now, invariant, None, format!("e{}: {what}", accepted.key));
                     }
-                    state.common.published.extend(accepted.inbox_seq.map(|seq| (seq, accepted.key)));
+                    state.between.published.extend(accepted.inbox_seq.map(|seq| (seq, accepted.key)));
                     self.took(state, &accepted.claims, lease);
                 }
                 Err(StoreError::OverLimit { .. }) if to_groups && event.addressed.devices.is_empty() => {
@@ -63,12 +63,12 @@ impl Outbox for Seam {
         let (mut events, next) = self
             .call("unplanned", self.store.unplanned(limit), |found| {
                 let Ok((events, next)) = found else { return };
-                let common = &mut self.world().state().common;
+                let between = &mut self.world().state().between;
                 match events.is_empty() {
-                    true => common.is_idle(PLANS, *next),
-                    false => common.writes += 1,
+                    true => between.is_idle(PLANS, *next),
+                    false => between.writes += 1,
                 }
-                common.published.extend(events.iter().filter_map(|event| Some((event.inbox_seq?, event.key))));
+                between.published.extend(events.iter().filter_map(|event| Some((event.inbox_seq?, event.key))));
             })
             .await?;
         events.iter_mut().for_each(|event| self.plant_in_event(event));
@@ -94,11 +94,11 @@ impl Outbox for Seam {
         if self.world().has(Plant::LeaseNotHeeded) {
             let others = {
                 let state = self.world().state();
-                let held = state.common.claims.iter().filter(|(_, held)| held.by.is_some_and(|by| by != lease.node));
+                let held = state.between.claims.iter().filter(|(_, held)| held.by.is_some_and(|by| by != lease.node));
                 held.map(|(segment, held)| (*segment, held.generation)).collect::<Vec<_>>()
             };
             self.world().run(self.store.renew(others, Timestamp(0)))?;
-            self.world().state().common.writes += 1;
+            self.world().state().between.writes += 1;
         }
         let until_ms = lease.until.0 - EPOCH_MS;
         let poll = (channels.first().map_or(0, |channel| channel.number()), lane == Lane::Bulk);
@@ -109,8 +109,8 @@ impl Outbox for Seam {
             let Ok((claims, next)) = found else { return };
             let state = &mut *self.world().state();
             match claims.is_empty() {
-                true => state.common.is_idle(poll, *next),
-                false => state.common.writes += 1,
+                true => state.between.is_idle(poll, *next),
+                false => state.between.writes += 1,
             }
             self.took(state, claims, Some(until_ms));
         })
@@ -122,9 +122,9 @@ impl Outbox for Seam {
         let asked = claims.clone();
         self.call("renew", self.store.renew(claims, until), |lost| {
             let Ok(lost) = lost else { return };
-            let common = &mut self.world().state().common;
+            let between = &mut self.world().state().between;
             for (segment, generation) in asked.into_iter().filter(|(segment, _)| !lost.contains(segment)) {
-                if let Some(held) = common.claims.get_mut(&segment).filter(|held| held.generation == generation) {
+                if let Some(held) = between.claims.get_mut(&segment).filter(|held| held.generation == generation) {
                     held.until_ms = until.0 - EPOCH_MS;
                 }
             }
@@ -149,7 +149,7 @@ impl Outbox for Seam {
         self.call("void_claims", self.store.void_claims(), |done| {
             if done.is_ok() {
                 // The store fences off whoever held one, with a number of its own.
-                self.world().state().common.claims.values_mut().for_each(|held| held.by = None);
+                self.world().state().between.claims.values_mut().for_each(|held| held.by = None);
             }
         })
         .await
@@ -160,7 +160,7 @@ impl Outbox for Seam {
             if done.is_ok() {
                 let now = self.world().now_ms();
                 let state = &mut *self.world().state();
-                state.common.cancelled.insert(event);
+                state.between.cancelled.insert(event);
                 if let Some(truth) = state.truth.events.get_mut(&event) {
                     truth.cancelled_ms.get_or_insert(now);
                 }
@@ -294,7 +294,7 @@ impl Seam {
     /// A poll that would find nothing again, without a word of the store.
     async fn idle(&self, verb: &'static str, poll: (u8, bool)) -> Result<Option<Option<Timestamp>>> {
         self.process.tick();
-        let Some(next) = self.world().state().common.still_idle(poll, self.world().now()) else { return Ok(None) };
+        let Some(next) = self.world().state().between.still_idle(poll, self.world().now()) else { return Ok(None) };
         self.before(verb).await?;
         self.after(verb).await?;
         Ok(Some(next))
@@ -312,7 +312,7 @@ impl Seam {
                 Held { generation: claim.generation, by: Some(self.process.uuid), until_ms: until_ms.unwrap_or(0) },
             );
             state.trace.note(now, None, &line);
-            let before = state.common.claims.insert(claim.segment, held);
+            let before = state.between.claims.insert(claim.segment, held);
             if let Some(before) = before.filter(|b| b.by.is_some_and(|by| by != self.process.uuid) && b.until_ms > now) {
                 let what = format!("s{} is claimed although it is held for {} ms more", claim.segment.0, before.until_ms - now);
                 state.breach(now, Invariant::OneHolder, None, what);
@@ -332,7 +332,7 @@ impl Seam {
             if settled.lost.contains(&segment) {
                 continue;
             }
-            let stands = state.common.claims.get(&segment).copied();
+            let stands = state.between.claims.get(&segment).copied();
             if !stands.is_some_and(|held| held.by.is_some() && held.generation == generation) {
                 let what = format!("p{} writes s{} under claim {generation}; {stands:?} stands", self.process.number, segment.0);
                 state.breach(now, Invariant::SettledByHolder, None, what);
@@ -346,14 +346,14 @@ impl Seam {
                     }
                 }
                 Settle::Release { .. } => {
-                    if let Some(held) = state.common.claims.get_mut(&segment) {
+                    if let Some(held) = state.between.claims.get_mut(&segment) {
                         held.by = None;
                     }
                 }
             }
         }
         settled.done.iter().for_each(|event| {
-            state.common.cancelled.remove(event);
+            state.between.cancelled.remove(event);
         });
     }
 
@@ -402,7 +402,7 @@ impl Seam {
                 let state = self.world().state();
                 for entry in &mut entries {
                     let (Settle::Row(store::Settlement { segment, generation, .. }) | Settle::Release { segment, generation, .. }) = entry;
-                    if let Some(held) = state.common.claims.get(segment) {
+                    if let Some(held) = state.between.claims.get(segment) {
                         *generation = held.generation;
                     }
                 }

@@ -3,6 +3,7 @@
 mod audit;
 mod components;
 mod reports;
+mod rights;
 pub mod shape;
 
 use crate::problem;

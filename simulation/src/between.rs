@@ -20,7 +20,7 @@ pub struct Held {
 
 /// What is told.
 #[derive(Default)]
-pub struct Common {
+pub struct Between {
     /// Until when each process lives.
     pub beats: BTreeMap<Uuid, i64>,
     /// Who has each role, until when.
@@ -48,7 +48,7 @@ pub struct Common {
     pub rings: Vec<(i64, usize, Wake)>,
 }
 
-impl Common {
+impl Between {
     /// What a poll that found nothing would find: the same, as long as nothing moved.
     pub fn still_idle(&self, poll: (u8, bool), now: Timestamp) -> Option<Option<Timestamp>> {
         let (writes, next) = self.idle.get(&poll)?;
@@ -72,9 +72,9 @@ const CIRCLE: u32 = 4_000;
 impl State {
     /// The store is asked once more; answers whether that is once too often.
     pub fn circles(&mut self, now_ms: i64) -> bool {
-        let (at, count) = self.common.asked;
-        self.common.asked = if at == now_ms { (at, count + 1) } else { (now_ms, 1) };
-        self.common.asked.1 > CIRCLE
+        let (at, count) = self.between.asked;
+        self.between.asked = if at == now_ms { (at, count + 1) } else { (now_ms, 1) };
+        self.between.asked.1 > CIRCLE
     }
 
     /// A process tells the others; the hint may be lost, late or doubled.
@@ -86,7 +86,7 @@ impl State {
         let copies = 1 + u64::from(self.chance.happens(bad));
         for _ in 0..copies {
             let late = if self.chance.happens(bad) { self.chance.between(10, 3_000) } else { 1 };
-            self.common.rings.push((now_ms + late, from, wake));
+            self.between.rings.push((now_ms + late, from, wake));
         }
     }
 }
