@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn with_one_key_nothing_is_learned() {
-        let identities = Identities::new(&Key::generate("a", "T").pem(), "mailto:push@example.com").expect("a key");
+        let identities = Identities::new(Key::generate("a", "T").pem(), "mailto:push@example.com").expect("a key");
         assert!(!identities.go_back(identities.choose("https://push.example.net/1")));
         assert!(identities.older.lock().is_empty());
     }
