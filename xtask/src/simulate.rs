@@ -6,7 +6,7 @@ use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 
 /// Seeds of the check, beside the named ones.
-const SEEDS: &str = "1..301";
+const SEEDS: &str = "1..251";
 /// Virtual hours of faults and errands in each of them.
 const HOURS: &str = "0.04";
 
