@@ -105,7 +105,7 @@ impl Engine {
     pub(crate) fn may_reach(&self, actor: &Actor, to_many: bool, to_devices: bool) -> crate::Result<Reach> {
         let none = || Sight::Part { people: RoaringBitmap::new(), groups: HashSet::new() };
         let devices = if to_devices { self.allow(actor, Permission::SendToDevice)? } else { none() };
-        let many = if to_many { self.allow_any(actor, &[Permission::OrganizationUpdate, Permission::SendToGroups])? } else { none() };
+        let many = if to_many { self.allow_any(actor, &[Permission::SendToGroups, Permission::OrganizationUpdate])? } else { none() };
         Ok(Reach { many, devices })
     }
 
