@@ -7,12 +7,12 @@
 //! `judgement` (what must hold), `planted` (bugs to see that it is noticed), `seeds` (the runs that once found something).
 
 mod chance;
-mod common;
 mod errands;
 mod faults;
 mod house;
 pub mod invariant;
 mod judgement;
+mod neighbourhood;
 pub mod planted;
 mod process;
 mod provider;

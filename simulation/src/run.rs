@@ -2,12 +2,12 @@
 //! faults and errands, then lets everything come to rest and judges.
 
 use crate::chance::Chance;
-use crate::common::Common;
 use crate::errands::Errands;
 use crate::faults::Faults;
 use crate::house::{House, NAME};
 use crate::invariant::Breach;
 use crate::judgement;
+use crate::neighbourhood::Neighbourhood;
 use crate::planted::Plant;
 use crate::process::{Life, Process, WallClock};
 use crate::provider::{Providers, SimulatedChannel};
@@ -98,7 +98,7 @@ pub fn run(order: Order) -> Report {
         trace: Trace::new(order.aloud),
         breach: None,
         truth: Truth::default(),
-        common: Common::default(),
+        common: Neighbourhood::default(),
         providers: Providers::default(),
     };
     let world = World::new(state, order.plant, storing.handle().clone());

@@ -2,9 +2,9 @@
 //! one order that the seed decides.
 
 use crate::chance::Chance;
-use crate::common::Common;
 use crate::faults::Faults;
 use crate::invariant::{Breach, Invariant};
+use crate::neighbourhood::Neighbourhood;
 use crate::planted::Plant;
 use crate::provider::Providers;
 use crate::trace::Trace;
@@ -43,7 +43,7 @@ pub struct State {
     /// What is true, whatever the engines believe.
     pub truth: Truth,
     /// What processes tell each other through the store.
-    pub common: Common,
+    pub common: Neighbourhood,
     /// The other side.
     pub providers: Providers,
 }

@@ -2,7 +2,7 @@
 //! a process that does not beat has neither claims nor roles nor streams, and hints may be lost.
 
 use super::Seam;
-use crate::common::Common;
+use crate::neighbourhood::Neighbourhood;
 use crate::planted::Plant;
 use async_trait::async_trait;
 use model::{DeviceKey, SegmentKey, TenantKey, Timestamp};
@@ -143,7 +143,7 @@ impl Cluster for Seam {
 }
 
 /// Claims that stand, of processes that are meant.
-fn held(common: &mut Common, meant: impl Fn(Uuid) -> bool) -> Vec<(SegmentKey, i64)> {
+fn held(common: &mut Neighbourhood, meant: impl Fn(Uuid) -> bool) -> Vec<(SegmentKey, i64)> {
     let mut found = Vec::new();
     for (segment, held) in &mut common.claims {
         if held.by.is_some_and(&meant) {

@@ -2,8 +2,8 @@
 //! answers, so that a write under a claim that was lost is seen here whatever the store says.
 
 use super::Seam;
-use crate::common::Held;
 use crate::invariant::Invariant;
+use crate::neighbourhood::Held;
 use crate::planted::Plant;
 use crate::provider::spell;
 use crate::world::EPOCH_MS;

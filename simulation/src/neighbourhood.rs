@@ -20,7 +20,7 @@ pub struct Held {
 
 /// What is told.
 #[derive(Default)]
-pub struct Common {
+pub struct Neighbourhood {
     /// Until when each process lives.
     pub beats: BTreeMap<Uuid, i64>,
     /// Who has each role, until when.
@@ -48,7 +48,7 @@ pub struct Common {
     pub rings: Vec<(i64, usize, Wake)>,
 }
 
-impl Common {
+impl Neighbourhood {
     /// What a poll that found nothing would find: the same, as long as nothing moved.
     pub fn still_idle(&self, poll: (u8, bool), now: Timestamp) -> Option<Option<Timestamp>> {
         let (writes, next) = self.idle.get(&poll)?;
