@@ -28,4 +28,9 @@ pub const NAMED: &[Named] = &[
         seed: 5,
         hours: 0.05,
     },
+    Named {
+        found: "AudienceIsRight: a mend of that asked the store between the change and its taking over, and lost it when that failed",
+        seed: 3054,
+        hours: 0.05,
+    },
 ];

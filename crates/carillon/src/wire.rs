@@ -253,7 +253,11 @@ async fn answer(
             web::serve(listener, router, limits, stop.clone(), DRAIN).await
         }
     };
-    watched.abort();
+    if !stop.is_cancelled() {
+        watched.abort();
+    }
+    // It has a last word to say.
+    let _ = watched.await;
     served
 }
 

@@ -167,12 +167,6 @@ impl Roster {
         }
     }
 
-    /// The store's version, after a change was taken over: not every change moves it, so it is not counted here. The caller
-    /// holds the turn.
-    pub(crate) fn stands_at(&self, version: i64) {
-        self.resident.write().version = version;
-    }
-
     /// Takes over what other processes changed, up to the store's version at least.
     pub(crate) async fn catch_up(&self, store: &Shared, tenant: TenantKey, version: i64) -> store::Result<()> {
         if self.version() >= version {

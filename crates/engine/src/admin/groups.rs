@@ -306,14 +306,14 @@ impl Engine {
         let changed = self.told(actor, deed).await?.change_members(self.tenant_key(), group, add.clone(), remove.clone(), once).await;
         let (added, removed) = changed.map_err(wrong)?;
         let inner = &self.inner;
-        let (version, _) = inner.store.directory_version(self.tenant_key()).await.map_err(wrong)?;
         if inner.store.is_shared() {
             // Another process may have changed something in between.
+            let (version, _) = inner.store.directory_version(self.tenant_key()).await.map_err(wrong)?;
             inner.roster.catch_up_in_turn(&inner.store, self.tenant_key(), version).await.map_err(wrong)?;
             inner.changed.notify_one();
-        } else {
+        } else if (added, removed) != (0, 0) {
+            // What changes nothing does not move the store's version, so it moves none here.
             inner.roster.apply(group, &add, &remove);
-            inner.roster.stands_at(version);
         }
         drop(turn);
         self.inner.doorkeeper.transfers.edited();
