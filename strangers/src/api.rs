@@ -150,7 +150,7 @@ async fn start() -> (Engine, String) {
         channels: Vec::new(),
         sources: sources::all(),
         clock,
-        keys: Keys::new(vec![[7; 32]]),
+        keys: Keys::new(vec![[7; 32]]).signing(&engine::keys::new_signing_key()).expect("a new key is one"),
         organization: "Strangers".into(),
         scratch: folder.join("scratch"),
         duties: engine::Duties { dispatch: false, deliver: false, timers: false },

@@ -30,7 +30,7 @@ a sentence that says how to mend it, and every field at fault.\n\nBounds of the 
 configuration says (429).";
 
 /// The groups of operations, in the order in which people need them.
-pub const TAGS: [(&str, &str); 11] = [
+pub const TAGS: [(&str, &str); 12] = [
     ("Notifications", "Send, look ahead, follow, stop, repeat."),
     ("Explanation", "Why somebody got an event, or did not."),
     ("Users", "People and their enrolment codes."),
@@ -38,6 +38,7 @@ pub const TAGS: [(&str, &str); 11] = [
     ("Devices", "Devices and how push services reach them."),
     ("Directory", "Names, import and export."),
     ("Settings", "What the organization wants: switches, quiet hours, limits, retention."),
+    ("Rights", "Roles, and who holds them where and how long."),
     ("Access", "Tokens, alarms, and who is asking."),
     ("Audit", "Who did what, and everything about one person."),
     ("App", "What an app on a device does, with the device's own token."),
