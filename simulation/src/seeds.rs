@@ -33,4 +33,9 @@ pub const NAMED: &[Named] = &[
         seed: 3054,
         hours: 0.05,
     },
+    Named {
+        found: "OffMeansNow: a switch was kept, the settings could not be read after it, and the process went on by the old ones",
+        seed: 249,
+        hours: 0.04,
+    },
 ];

@@ -210,9 +210,18 @@ impl Standing {
         let _turn = self.turn.lock().await;
         let tenant = inner.tenant_key();
         let wrong = |e| crate::refusal("setting", e);
-        told.put_setting(tenant, key, value, expected).await.map_err(wrong)?;
-        let (version, set) = inner.store.settings(tenant).await.map_err(wrong)?;
-        let snapshot = Arc::new(PolicySnapshot::new(version, &inner.settings, set));
+        let version = told.put_setting(tenant, key, value.clone(), expected).await.map_err(wrong)?;
+        // The change is kept: from here on nothing may fail before it holds. Only where another process changed something in
+        // between is there more to read than what was said here.
+        let before = self.policy();
+        let snapshot = if version == before.version + 1 {
+            before.with(&inner.settings, key, value)
+        } else {
+            let (version, set) = inner.store.settings(tenant).await.map_err(wrong)?;
+            PolicySnapshot::new(version, &inner.settings, set)
+        };
+        let version = snapshot.version;
+        let snapshot = Arc::new(snapshot);
         inner.closed(|| self.current.store(snapshot));
         inner.planned.notify_one();
         inner.changed.notify_one();

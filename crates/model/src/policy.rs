@@ -249,6 +249,18 @@ impl PolicySnapshot {
         PolicySnapshot { version, values }
     }
 
+    /// The next version, in which one setting has another value (`None`: its default).
+    #[must_use]
+    pub fn with(&self, declared: &[SettingDeclaration], key: &str, value: Option<Value>) -> PolicySnapshot {
+        let default = || declared.iter().find(|d| d.key == key).map(SettingDeclaration::default_value);
+        let mut values = self.values.clone();
+        match value.or_else(default) {
+            Some(value) => values.insert(key.to_owned(), value),
+            None => values.remove(key),
+        };
+        PolicySnapshot { version: self.version + 1, values }
+    }
+
     /// One value.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.values.get(key)
