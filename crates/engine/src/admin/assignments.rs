@@ -199,6 +199,23 @@ impl Engine {
         Ok(())
     }
 
+    /// Refuses to make somebody a member of a group that holds a role (`None`: of any group, by an import) to whoever could not
+    /// give that role: else the right to write the directory would be every right.
+    ///
+    /// # Errors
+    /// `beyond_own_rights`; what the store says.
+    pub(super) async fn may_fill(&self, actor: &Actor, group: Option<GroupKey>) -> crate::Result<()> {
+        let now = self.now();
+        for (_, held) in self.kept_assignments().await? {
+            let lasts = held.expires_at.is_none_or(|end| now < end);
+            let leads_there = |group| self.inner.roster.groups_within(&held.groups).contains(&group);
+            if lasts && group.map_or(!held.groups.is_empty(), leads_there) {
+                self.may_give(actor, self.permissions_of(held.role).await?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes every role away that a person holds by name: an assignment to others too stays theirs, under a name that cannot
     /// hold the person's; one to nobody else goes.
     ///

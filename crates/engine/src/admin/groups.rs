@@ -279,6 +279,9 @@ impl Engine {
             faults.add(format!("add[{place}]"), "is also in remove; name it in one of the two");
         }
         faults.done()?;
+        if !add.is_empty() {
+            self.may_fill(actor, Some(group)).await?;
+        }
         self.apply_members(actor, (group, id), add, remove, repeat).await
     }
 

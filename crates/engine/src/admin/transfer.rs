@@ -248,9 +248,10 @@ impl Engine {
     /// Makes room for an import; only one is received or applied at a time.
     ///
     /// # Errors
-    /// `forbidden`; wrong values of the query; `import_in_progress`.
-    pub fn begin_import(&self, actor: &Actor, query: &ImportQuery) -> crate::Result<ImportPlace> {
+    /// `forbidden`, `beyond_own_rights`; wrong values of the query; `import_in_progress`.
+    pub async fn begin_import(&self, actor: &Actor, query: &ImportQuery) -> crate::Result<ImportPlace> {
         self.allow_transfer(actor, Permission::DirectoryWrite)?;
+        self.may_fill(actor, None).await?;
         query.mode()?;
         let transfers = &self.inner.doorkeeper.transfers;
         if transfers.importing.swap(true, Ordering::SeqCst) {

@@ -82,6 +82,7 @@ fn imports() -> Vec<Route> {
                 .sends_files(vec![("multipart/form-data", files), ("text/csv", shape::text())])
                 .gives(200, "What was done, or would be.", "ImportReport")
                 .gives(202, "The job that was started.", "ImportJob")
+                .refuses(403, "beyond_own_rights")
                 .refuses(409, "import_in_progress")
                 .refuses(413, "too_many_files")
                 .refuses(415, "unsupported_media_type")
@@ -133,7 +134,7 @@ async fn export(State(app): State<App>, asker: Asker, Word(file): Word) -> Reply
 async fn import(State(app): State<App>, asker: Asker, Query(query): Query<ImportQuery>, request: Request) -> Reply {
     let later = wants_later(request.headers());
     let media = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_ascii_lowercase();
-    let mut place = app.engine.begin_import(&asker.actor, &query)?;
+    let mut place = app.engine.begin_import(&asker.actor, &query).await?;
     if media.starts_with("multipart/form-data") {
         let parts = Multipart::from_request(request, &app).await.map_err(|e| Problem::malformed("malformed_multipart", e.body_text()))?;
         receive_parts(&mut place, parts).await?;

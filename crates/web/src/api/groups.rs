@@ -91,6 +91,7 @@ pub fn routes() -> Vec<Route> {
                 .sends("MembersChange")
                 .creates()
                 .gives(200, "How many members changed.", "MembersChanged")
+                .refuses(403, "beyond_own_rights")
                 .refuses(409, "import_in_progress"),
         ),
     ]

@@ -99,7 +99,7 @@ async fn an_import_can_be_followed_as_a_job() {
 async fn only_one_import_is_received_at_a_time() {
     let world = World::new().await;
     let actor = world.engine.actor(&world.owner).await.expect("the owner");
-    let place = world.engine.begin_import(&actor, &Default::default()).expect("room");
+    let place = world.engine.begin_import(&actor, &Default::default()).await.expect("room");
     assert_eq!(import(&world, "", &ALL).await.code(), (409, "import_in_progress"));
     drop(place);
     import(&world, "", &ALL).await.expect(200);

@@ -388,6 +388,32 @@ async fn nobody_gives_more_than_they_have() {
     ask("/api/v1/tokens", json!({"name": "x", "role": "reader"})).await.expect(201);
     let held = json!({"name": "x", "role": "reader", "users": ["ada@example.org"]});
     ask("/api/v1/role-assignments", held).await.expect(201);
+    // A group that holds a role is filled only by those who could give the role.
+    let (outer, inner) = (world.group("Owners").await, world.group("Inner").await);
+    world.add(&outer, "group", &inner).await;
+    let cid = world.user("cid@example.org").await;
+    let clerk = json!({"name": "Clerk", "permissions": ["Directory/Write", "Directory/Read"]});
+    world.post("/api/v1/roles", clerk).await.expect(201);
+    let clerk = world.token("Clerk", &[]).await;
+    let fill = |group: &str, member: &str| {
+        let change = json!({"add": [{"memberType": "user", "id": member}]});
+        world.ask("POST", &format!("/api/v1/groups/{group}/members")).token(&clerk).json(change).send()
+    };
+    let import = || {
+        let ask = world.ask("POST", "/api/v1/directory/import?name=groups.csv&dryRun=true").token(&clerk);
+        ask.bytes("text/csv", CSV.as_bytes().to_vec()).send()
+    };
+    fill(&inner, &cid).await.expect(200);
+    import().await.expect(200);
+    let held = json!({"name": "owners", "role": "owner", "groups": ["Owners"]});
+    world.post("/api/v1/role-assignments", held).await.expect(201);
+    let dan = world.user("dan@example.org").await;
+    for group in [&outer, &inner] {
+        assert_eq!(fill(group, &dan).await.code(), (403, "beyond_own_rights"));
+    }
+    assert_eq!(import().await.code(), (403, "beyond_own_rights"));
+    let other = world.group("Other").await;
+    fill(&other, &dan).await.expect(200);
     let wrong = ask("/api/v1/tokens", json!({"name": "x", "user": "ada@example.org", "role": "reader"})).await;
     assert_eq!(wrong.faults()[0].0, "user", "{}", wrong.text);
 }
