@@ -4,13 +4,15 @@ use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
 /// The rows that can be asked for, in the order of the table.
-pub const ROWS: [&str; 18] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "17", "network", "import"];
+pub const ROWS: [&str; 20] =
+    ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "17", "network", "import", "why", "reach"];
 
 /// How it is used.
 pub const USAGE: &str = "\
 Usage: bench [ROW…] [OPTIONS]
 
-Rows: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 17 (docs/performance.md), network (50 ms away), import; without rows, all of them.
+Rows: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 17 (docs/performance.md), network (50 ms away), import,
+why and reach (questions after a campaign); without rows, all of them.
 
 Options:
   --rounds N      interleaved rounds of limit program and campaign [5]

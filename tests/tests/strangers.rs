@@ -258,9 +258,16 @@ async fn guesses_are_stopped_and_those_who_were_right_go_on() {
     let api = Api::new(&server.url(), &server.token());
     api.get("me").await;
     let guess = api.with_token("car_wrong");
-    for _ in 0..10 {
+    for _ in 0..5 {
         assert_eq!(me(&guess).await.problem(401), "unauthenticated");
     }
+    // Other doors count the same.
+    let graph = format!("{}/beta/deviceManagement/sendCustomNotificationToCompanyPortal", server.url());
+    let by_graph = async || reqwest::Client::new().post(&graph).bearer_auth("car_wrong").json(&json!({})).send().await.expect("an answer");
+    for _ in 0..5 {
+        assert_eq!(by_graph().await.status(), 401);
+    }
+    assert_eq!(by_graph().await.status(), 429);
     let refused = me(&guess).await;
     assert_eq!(refused.problem(429), "over_limit");
     assert_eq!(refused.body["limit"]["name"], "server.failures_per_minute");

@@ -6,6 +6,7 @@ mod bare;
 mod channels;
 mod network;
 mod postgres;
+mod questions;
 mod restart;
 mod singles;
 mod streams;
@@ -60,6 +61,7 @@ const STEPS: &[Step] = &[
     (&["9"], "nested audience", audience::nested),
     (&["1", "2", "8", "10", "11"], "campaigns to the large directory", throughput::large),
     (&["7"], "single notifications during a campaign", singles::during_a_campaign),
+    (&["why", "reach"], "questions after a campaign", questions::after_a_campaign),
     (&["12"], "restarts on the large directory", restart::large),
 ];
 
