@@ -77,6 +77,8 @@ const ROWS_EXPLAINED: &str = "\
 | 17 | Row 1 on PostgreSQL, whose own processor time is not in the server's |
 | network | Row 1 with a sink that answers 50 ms later and 1, 2 and 4 connections, against the lesser of connections × streams ÷ latency and the rate of the same server with a sink that answers at once |
 | import | The large directory from CSV, and how long other requests take meanwhile |
+| why | An explanation of one person's part in a campaign to everybody, asked over HTTP right after it |
+| reach | The reach report of a notification to everybody: how many people and devices, by channel and by reason |
 ";
 
 const REPEAT: &str = "\

@@ -18,7 +18,10 @@ use store::{Addresses, EventRow, FactsDepth, FactsPage, Lease, PagePlan, Planned
 use tokio::sync::Semaphore;
 
 /// People of one page: their rows make one segment a channel, and one short transaction.
-pub(crate) const PAGE_PEOPLE: u32 = 1_000;
+const PAGE_PEOPLE: u32 = 1_000;
+/// The same on a store of several processes, where each page is a few rounds to another program: pages are committed one after
+/// the other, and with smaller ones a campaign waits for those rounds.
+const PAGE_PEOPLE_SHARED: u32 = 2_000;
 /// Events planned side by side; the urgent ones begin first.
 const AT_ONCE: usize = 4;
 /// Events looked at in one round.
@@ -131,7 +134,7 @@ struct Prepared {
 /// Reads and decides the page that follows a person.
 async fn prepare(engine: &Engine, spec: &Spec<'_>, event: EventKey, after: PersonKey) -> crate::Result<Prepared> {
     let page = next_page(engine, event, after).await?;
-    let last = page.people.len() < PAGE_PEOPLE as usize;
+    let last = page.people.len() < page_people(engine) as usize;
     let upto = page.people.last().copied().unwrap_or(after);
     let reading = if deliver::room(engine).await { Reading::PushAddresses } else { Reading::Facts };
     Ok(Prepared { planned: rows(engine, spec, page, reading).await?, upto, last })
@@ -190,9 +193,14 @@ pub(crate) struct People {
     pub by_device: HashSet<PersonKey>,
 }
 
+fn page_people(engine: &Engine) -> u32 {
+    if engine.inner.store.is_shared() { PAGE_PEOPLE_SHARED } else { PAGE_PEOPLE }
+}
+
 async fn next_page(engine: &Engine, event: EventKey, after: PersonKey) -> crate::Result<People> {
     let after = (after != PersonKey(0)).then_some(after);
-    let (people, by_device) = engine.inner.store.audience_page(event, after, PAGE_PEOPLE).await.map_err(|e| crate::refusal("event", e))?;
+    let (people, by_device) =
+        engine.inner.store.audience_page(event, after, page_people(engine)).await.map_err(|e| crate::refusal("event", e))?;
     Ok(People { people: people.into(), by_device: by_device.into_iter().collect() })
 }
 

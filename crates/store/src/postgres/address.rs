@@ -8,7 +8,6 @@ use crate::{Result, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::AbortHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config, NoTls};
@@ -87,17 +86,19 @@ impl Address {
         Ok(Address { shown: shown(&config), config: Box::new(config), tls })
     }
 
-    /// Makes a connection; also the task that moves its bytes.
-    pub(super) async fn connect(&self) -> Result<(Client, AbortHandle)> {
+    /// Makes a connection. Its bytes are moved by a task of the runtime that this is called on.
+    pub(super) async fn connect(&self) -> Result<Client> {
         let made = tokio::time::timeout(CONNECT * 2, async {
             match &self.tls {
                 None => {
                     let (client, connection) = self.config.connect(NoTls).await?;
-                    Ok((client, tokio::spawn(ended(connection)).abort_handle()))
+                    tokio::spawn(ended(connection));
+                    Ok(client)
                 }
                 Some(tls) => {
                     let (client, connection) = self.config.connect(tls.clone()).await?;
-                    Ok((client, tokio::spawn(ended(connection)).abort_handle()))
+                    tokio::spawn(ended(connection));
+                    Ok(client)
                 }
             }
         });

@@ -1,5 +1,8 @@
 //! One connection to PostgreSQL, used from a thread that may wait: statements that are prepared once, rows, copies, and a
 //! bound on every wait. A connection that failed to answer in time is never used again.
+//!
+//! A connection has a runtime of its own, which the waiting thread drives: it reads and writes the socket itself. Handing each question
+//! to another thread and each piece of an answer back woke four threads a round, which showed in profiles of campaigns.
 
 use super::args::{Arg, Cell, FromCell, Params};
 use crate::StoreError;
@@ -9,8 +12,7 @@ use futures_util::future::join_all;
 use std::cell::{Cell as Flag, RefCell};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
+use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
@@ -105,8 +107,8 @@ pub(crate) type Ask<'a> = (&'static str, Vec<Arg<'a>>);
 /// A connection.
 pub(crate) struct Connection {
     client: Client,
-    work: AbortHandle,
-    runtime: Handle,
+    /// Gone only while the connection is dropped.
+    own: Option<Runtime>,
     statements: RefCell<HashMap<&'static str, Statement>>,
     patience: Duration,
     broken: Flag<bool>,
@@ -117,12 +119,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Wraps a client; `work` is the task that moves its bytes, `patience` how long an answer may take.
-    pub fn new(client: Client, work: AbortHandle, runtime: Handle, patience: Duration) -> Connection {
+    /// Wraps a client, whose bytes are moved by a task of its `own` runtime; `patience` is how long an answer may take.
+    pub fn new(client: Client, own: Runtime, patience: Duration) -> Connection {
         Connection {
             client,
-            work,
-            runtime,
+            own: Some(own),
             statements: RefCell::default(),
             patience,
             broken: Flag::new(false),
@@ -149,7 +150,8 @@ impl Connection {
             return Err(Fault::Lost);
         }
         let patience = self.patience;
-        let answer = self.runtime.block_on(async { tokio::time::timeout(patience, answer).await });
+        let own = self.own.as_ref().expect("a connection has its runtime until it is dropped");
+        let answer = own.block_on(async { tokio::time::timeout(patience, answer).await });
         match answer {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
@@ -164,7 +166,6 @@ impl Connection {
             }
             Err(_) => {
                 self.broken.set(true);
-                self.work.abort();
                 Err(Fault::Silent(patience))
             }
         }
@@ -242,6 +243,23 @@ impl Connection {
         })
     }
 
+    /// Runs a statement that changes rows, and questions behind it that do not need to know how that went; answers how many rows
+    /// it changed, and theirs.
+    pub fn execute_and(&self, (sql, values): (&'static str, impl Params), then: &[Ask<'_>]) -> Sql<(usize, Vec<Vec<Row>>)> {
+        let changing = self.statement(sql)?;
+        let args = values.args();
+        let changed = borrowed(&args);
+        let prepared = then.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> = then.iter().map(|(_, args)| borrowed(args)).collect();
+        self.wait(async {
+            let rows = join_all(prepared.iter().zip(&values).map(|(statement, values)| self.client.query(statement, values)));
+            let (changed, rows) = futures_util::future::join(self.client.execute(&changing, &changed), rows).await;
+            let changed = usize::try_from(changed?).unwrap_or(usize::MAX);
+            let rows = rows.into_iter().map(|rows| Ok(rows?.into_iter().map(Row).collect())).collect::<Result<_, _>>()?;
+            Ok((changed, rows))
+        })
+    }
+
     fn statement(&self, sql: &'static str) -> Sql<Statement> {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
@@ -261,17 +279,25 @@ impl Connection {
         Ok(Prepared { c: self, statement: self.wait(self.client.prepare(sql))? })
     }
 
-    /// Sends rows in PostgreSQL's binary copy format (a whole file: header, rows, trailer); answers how many there were.
-    pub fn copy_in(&self, sql: &'static str, file: Bytes) -> Sql<u64> {
-        let statement = self.statement(sql)?;
+    /// Copies a file in (PostgreSQL's binary copy format, whole: header, rows, trailer), where there is one, and runs statements
+    /// behind it that do not need to know how that went.
+    pub fn copy_in_and(&self, sql: &'static str, file: Option<Bytes>, then: &[Ask<'_>]) -> Sql<Vec<Vec<Row>>> {
+        let Some(file) = file else { return self.round(then) };
+        let copying = self.statement(sql)?;
+        let prepared = then.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> = then.iter().map(|(_, args)| borrowed(args)).collect();
         self.wait(async {
-            let mut sink = Box::pin(self.client.copy_in(&statement).await?);
+            let mut sink = Box::pin(self.client.copy_in(&copying).await?);
             sink.send(file).await?;
-            sink.as_mut().finish().await
+            // Polled in this order: the end of the file goes out first, and the statements without waiting for its answer.
+            let rows = join_all(prepared.iter().zip(&values).map(|(statement, values)| self.client.query(statement, values)));
+            let (copied, rows) = futures_util::future::join(sink.as_mut().finish(), rows).await;
+            copied?;
+            rows.into_iter().map(|rows| Ok(rows?.into_iter().map(Row).collect())).collect()
         })
     }
 
-    /// As [`Connection::copy_in`], for a statement that is made up.
+    /// Copies a file in by a statement that is made up; answers how many rows there were.
     pub fn copy_in_made(&self, sql: &str, file: Bytes) -> Sql<u64> {
         self.wait(async {
             let mut sink = Box::pin(self.client.copy_in(sql).await?);
@@ -283,8 +309,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.broken.get() {
-            self.work.abort();
+        // A connection may be dropped where nobody may wait.
+        if let Some(own) = self.own.take() {
+            own.shutdown_background();
         }
     }
 }

@@ -36,6 +36,7 @@ pub(crate) use opening::Standing;
 
 use crate::{Result, StoreError};
 use args::Arg;
+use link::{Ask, Row};
 use model::{Clock, Timestamp};
 use pool::{Lane, Pool};
 use std::sync::Arc;
@@ -118,7 +119,7 @@ impl Postgres {
     /// `Unavailable` when PostgreSQL cannot be reached, or the store there is only half filled (by a migration or a
     /// restore that did not end); `Broken` when it is one of a newer version.
     pub async fn open(address: Address, time: Time, scratch: std::path::PathBuf) -> Result<Postgres> {
-        let pool = Arc::new(Pool::new(address.clone(), tokio::runtime::Handle::current()));
+        let pool = Arc::new(Pool::new(address.clone()));
         let lent = pool.take(Lane::Bulk).await?;
         let migrated = tokio::task::spawn_blocking(move || opening::migrate(lent.get()).map(|()| lent.home())).await;
         migrated.unwrap_or_else(|_| Err(StoreError::Broken("opening the store was interrupted".into())))?;
@@ -140,7 +141,7 @@ impl Postgres {
 
     /// A connection for copies, apart from any store: its statements may take long.
     pub(crate) async fn link(address: &Address) -> Result<Connection> {
-        Pool::new(address.clone(), tokio::runtime::Handle::current()).connect(Lane::Bulk).await
+        Pool::new(address.clone()).connect(Lane::Bulk).await
     }
 
     /// The newest version of the tables.
@@ -173,6 +174,17 @@ impl Postgres {
         job: impl FnMut(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.transact(lane, None, job).await
+    }
+
+    /// The same for a job that begins with a look: its statements go out with the beginning of the transaction, which saves a
+    /// round, and the job gets their rows.
+    pub(crate) async fn write_after<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        look: Vec<Ask<'static>>,
+        job: impl FnMut(&Connection, Timestamp, &[Vec<Row>]) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.through(lane, None, look, job).await
     }
 
     /// The same, after every other edit of what belongs to this tenant and before every later one.
@@ -211,12 +223,14 @@ impl Postgres {
         mut job: impl FnMut(&Connection, Timestamp) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         match self.told.clone().filter(|_| lane == Lane::Urgent) {
-            None => self.through(lane, tenant, job).await,
+            None => self.through(lane, tenant, Vec::new(), move |c, now, _| job(c, now)).await,
             Some(told) => {
                 let of = told.tenant;
-                let both = move |c: &Connection, now| job(c, now).and_then(|done| crate::audit::append(c, &told, now).map(|()| done));
+                let both = move |c: &Connection, now, _: &[Vec<Row>]| {
+                    job(c, now).and_then(|done| crate::audit::append(c, &told, now).map(|()| done))
+                };
                 // What is added to the audit is ordered by the tenant's row.
-                self.through(lane, Some(tenant.unwrap_or(of)), both).await
+                self.through(lane, Some(tenant.unwrap_or(of)), Vec::new(), both).await
             }
         }
     }
@@ -230,7 +244,8 @@ impl Postgres {
         &self,
         lane: Lane,
         tenant: Option<model::TenantKey>,
-        mut job: impl FnMut(&Connection, Timestamp) -> Result<T> + Send + 'static,
+        look: Vec<Ask<'static>>,
+        mut job: impl FnMut(&Connection, Timestamp, &[Vec<Row>]) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let began = std::time::Instant::now();
         let mut lent = self.inner.pool.take(lane).await?;
@@ -240,7 +255,7 @@ impl Postgres {
             loop {
                 rounds += 1;
                 let mut committing = false;
-                let answer = once_through(lent.get(), &time, tenant, &mut job, &mut committing);
+                let answer = once_through(lent.get(), &time, (tenant, &look), &mut job, &mut committing);
                 match answer {
                     // What may have been committed is not done again: the caller is told that nobody knows.
                     Err(_) if committing && !lent.get().is_sound() => {
@@ -318,12 +333,12 @@ impl Span {
 fn once_through<T>(
     c: &Connection,
     time: &Time,
-    tenant: Option<model::TenantKey>,
-    job: &mut impl FnMut(&Connection, Timestamp) -> Result<T>,
+    (tenant, look): (Option<model::TenantKey>, &[Ask<'static>]),
+    job: &mut impl FnMut(&Connection, Timestamp, &[Vec<Row>]) -> Result<T>,
     committing: &mut bool,
 ) -> Result<T> {
     // The version comes first: an upgrade waits for whoever has read it, and nobody may hold anything that it needs meanwhile.
-    let mut first: Vec<(&'static str, Vec<Arg<'_>>)> = Vec::with_capacity(3);
+    let mut first: Vec<Ask<'_>> = Vec::with_capacity(3 + look.len());
     match (tenant, time) {
         (None, Time::Database(_)) => first.push((NOW_AT, Vec::new())),
         (None, Time::Given(_)) => first.push((opening::STANDS_AT, Vec::new())),
@@ -335,18 +350,21 @@ fn once_through<T>(
             }
         }
     }
+    let own = first.len();
+    first.extend(look.iter().cloned());
     let answer = c.begin("BEGIN", &first).map_err(StoreError::from).and_then(|rows| {
+        let (rows, seen) = rows.split_at(own.min(rows.len()));
         let row = |of: Option<&Vec<link::Row>>, column: usize| match of.and_then(|rows| rows.first()) {
             Some(row) => row.get(column).map_err(StoreError::from),
             None => Err(StoreError::Broken("the database does not say of which version it is".into())),
         };
-        let combined = first.len() == 1 && matches!(time, Time::Database(_));
+        let combined = own == 1 && matches!(time, Time::Database(_));
         opening::must_stand_at(row(rows.first(), usize::from(combined))?)?;
         let now = match time {
             Time::Database(_) => Timestamp(row(rows.last(), 0)?),
             Time::Given(_) => time.callers(),
         };
-        job(c, now)
+        job(c, now, seen)
     });
     let answer = answer.and_then(|value| {
         *committing = true;

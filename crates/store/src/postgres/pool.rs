@@ -8,7 +8,6 @@ use crate::{Result, StoreError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a connection is for.
@@ -59,7 +58,6 @@ const FULL: Duration = Duration::from_secs(20);
 pub(super) struct Pool {
     address: Address,
     lanes: [PoolLane; 5],
-    runtime: Handle,
 }
 
 struct PoolLane {
@@ -69,9 +67,9 @@ struct PoolLane {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(address: Address, runtime: Handle) -> Pool {
+    pub fn new(address: Address) -> Pool {
         let lanes = ROOM.map(|n| PoolLane { room: Arc::new(Semaphore::new(n)), idle: Mutex::default() });
-        Pool { address, lanes, runtime }
+        Pool { address, lanes }
     }
 
     /// Where it connects to.
@@ -109,29 +107,11 @@ impl Pool {
         None
     }
 
-    /// A new connection with the settings of its lane.
+    /// A new connection with the settings of its lane. It is made, as it is used, on a thread that may wait.
     pub async fn connect(&self, lane: Lane) -> Result<Connection> {
-        let (client, work) = self.address.connect().await?;
-        let (statement, patience) = if lane == Lane::Bulk { (BULK_STATEMENT, BULK_PATIENCE) } else { (STATEMENT, PATIENCE) };
-        // Statements are written for their index: a plan made while a table was empty must not read a full one from end to
-        // end. Plans are made once.
-        let settings = format!(
-            "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET jit = off; \
-             SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; \
-             SET client_min_messages = error; SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'",
-            statement.as_millis(),
-            LOCK.as_millis(),
-            (if lane == Lane::Bulk { BULK_STATEMENT } else { STANDING_STILL }).as_millis(),
-        );
-        let set = tokio::time::timeout(PATIENCE, client.batch_execute(&settings)).await;
-        match set {
-            Ok(Ok(())) => Ok(Connection::new(client, work, self.runtime.clone(), patience)),
-            Ok(Err(error)) => Err(super::link::explain(&error)),
-            Err(_) => {
-                work.abort();
-                Err(StoreError::Unavailable("PostgreSQL did not answer".into()))
-            }
-        }
+        let address = self.address.clone();
+        let made = tokio::task::spawn_blocking(move || connect(&address, lane)).await;
+        made.unwrap_or_else(|_| Err(StoreError::Broken("connecting to PostgreSQL was interrupted".into())))
     }
 
     /// Lets nobody in any more; connections in use are closed as they come home.
@@ -141,6 +121,32 @@ impl Pool {
             lane.idle.lock().clear();
         }
     }
+}
+
+/// Makes a connection, on a thread that may wait.
+fn connect(address: &Address, lane: Lane) -> Result<Connection> {
+    let (statement, patience) = if lane == Lane::Bulk { (BULK_STATEMENT, BULK_PATIENCE) } else { (STATEMENT, PATIENCE) };
+    // Statements are written for their index: a plan made while a table was empty must not read a full one from end to
+    // end. Plans are made once.
+    let settings = format!(
+        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET jit = off; \
+         SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; \
+         SET client_min_messages = error; SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'",
+        statement.as_millis(),
+        LOCK.as_millis(),
+        (if lane == Lane::Bulk { BULK_STATEMENT } else { STANDING_STILL }).as_millis(),
+    );
+    let own = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let own = own.map_err(|error| StoreError::Unavailable(format!("a connection to PostgreSQL cannot be driven: {error}")))?;
+    let made = own.block_on(async {
+        let client = address.connect().await?;
+        match tokio::time::timeout(PATIENCE, client.batch_execute(&settings)).await {
+            Ok(Ok(())) => Ok(client),
+            Ok(Err(error)) => Err(super::link::explain(&error)),
+            Err(_) => Err(StoreError::Unavailable("PostgreSQL did not answer".into())),
+        }
+    });
+    Ok(Connection::new(made?, own, patience))
 }
 
 /// A connection on loan.
@@ -163,8 +169,7 @@ impl Lent {
         if self.fresh || self.get().is_sound() {
             return false;
         }
-        let home = self.home.clone();
-        match self.home.runtime.block_on(home.connect(self.lane)) {
+        match connect(&self.home.address, self.lane) {
             Ok(connection) => {
                 self.connection = Some(connection);
                 self.fresh = true;

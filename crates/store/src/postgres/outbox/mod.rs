@@ -65,7 +65,8 @@ impl Outbox for Postgres {
 
     async fn plan(&self, page: PagePlan) -> Result<Vec<Claim>> {
         let span = self.span();
-        self.write(lane_of(page.lane, Connections::Plan), move |c, now| plan::plan(c, now, &page, span)).await
+        let look = plan::look(page.event);
+        self.write_after(lane_of(page.lane, Connections::Plan), look, move |c, now, seen| plan::plan(c, now, &page, span, seen)).await
     }
 
     async fn claim(&self, channels: Vec<ChannelKind>, lane: Lane, lease: Lease, limit: u32) -> Result<(Vec<Claim>, Option<Timestamp>)> {
@@ -89,7 +90,8 @@ impl Outbox for Postgres {
 
     async fn settle(&self, batch: Arc<[Settle]>) -> Result<Settled> {
         let retires = batch.iter().any(|entry| matches!(entry, Settle::Row(row) if row.retire.is_some()));
-        let settled = self.write(Connections::Settle, move |c, now| settle::settle(c, now, &batch)).await?;
+        let look = settle::look(&batch);
+        let settled = self.write_after(Connections::Settle, look, move |c, now, seen| settle::settle(c, now, &batch, seen)).await?;
         if retires {
             self.facts_moved();
         }

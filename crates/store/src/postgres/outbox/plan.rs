@@ -6,10 +6,11 @@ use super::counts::Tally;
 use super::{inbox, settle};
 use crate::folded;
 use crate::postgres::args::{Arg, params};
-use crate::postgres::link::{Connection, OptionalExtension};
+use crate::postgres::link::{Ask, Connection, Row};
 use crate::postgres::{Span, copy};
 use crate::sqlite::columns::unsigned;
 use crate::{Claim, Lease, PagePlan, PlannedRow, Result};
+use bytes::Bytes;
 use model::event::EventState;
 use model::{ChannelKind, DeliveryId, EventKey, Lane, PersonKey, SegmentKey, TenantKey, Timestamp};
 
@@ -39,26 +40,39 @@ pub(super) fn lane_number(lane: Lane) -> u8 {
     }
 }
 
-/// Commits a page of plan.
-pub(super) fn plan(c: &Connection, now: Timestamp, page: &PagePlan, span: Span) -> Result<Vec<Claim>> {
-    plan_of(c, now, page.event, page, span)
+/// What a page asks first.
+pub(super) fn look(event: EventKey) -> Vec<Ask<'static>> {
+    vec![(WHERE_IT_STANDS, vec![Arg::Int(event.0)])]
+}
+
+/// Commits a page of plan; `seen` is what was answered to [`look`].
+pub(super) fn plan(c: &Connection, now: Timestamp, page: &PagePlan, span: Span, seen: &[Vec<Row>]) -> Result<Vec<Claim>> {
+    match seen.first().and_then(|rows| rows.first()) {
+        Some(stand) => onward(c, now, (page.event, stand), page, span),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The same, for the event of an acceptance, whose key the page cannot know.
 pub(super) fn plan_of(c: &Connection, now: Timestamp, event: EventKey, page: &PagePlan, span: Span) -> Result<Vec<Claim>> {
-    let mut stand = c.prepare_cached(WHERE_IT_STANDS)?;
-    let found = stand.query_row([event.0], |row| {
-        Ok((row.get::<u32>(0)?, row.get::<u8>(1)?, row.get::<u32>(2)?, row.get::<i64>(3)?, row.get::<i64>(4)?))
-    });
-    let Some((tenant, state, cursor, recipients, planned)) = found.optional()? else { return Ok(Vec::new()) };
+    match c.round(&look(event))?.first().and_then(|rows| rows.first()) {
+        Some(stand) => onward(c, now, (event, stand), page, span),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn onward(c: &Connection, now: Timestamp, (event, stand): (EventKey, &Row), page: &PagePlan, span: Span) -> Result<Vec<Claim>> {
+    let (tenant, state, cursor): (u32, u8, u32) = (stand.get(0)?, stand.get(1)?, stand.get(2)?);
+    let (recipients, planned): (i64, i64) = (stand.get(3)?, stand.get(4)?);
     let covered = page.cursor.0 <= cursor && !(page.last && page.rows.is_empty());
     if state != EventState::Accepted.number() || covered {
         return Ok(Vec::new());
     }
     let begin = page.rows.partition_point(|row| row.person.0 <= cursor);
     let rows = &page.rows[begin..];
-    let (people, reached, tally) = insert_rows(c, event, page, rows)?;
-    let claims = insert_segments(c, now, (TenantKey(tenant), event), page, rows, span)?;
+    let (file, people, reached, tally) = gather(event, page, rows)?;
+    let segments = segments(now, (TenantKey(tenant), event), page, rows, span);
+    let claims = claims(c.copy_in_and(ROWS, file, &segments)?, (TenantKey(tenant), event), page, rows)?;
     if page.last {
         c.prepare_cached(settle::HOLD_END)?.all(params![vec![event.0]])?;
     }
@@ -83,8 +97,8 @@ pub(super) fn plan_of(c: &Connection, now: Timestamp, event: EventKey, page: &Pa
     Ok(claims)
 }
 
-/// Inserts rows; answers how many people they are about, for how many of those something goes, and their counts.
-fn insert_rows(c: &Connection, event: EventKey, page: &PagePlan, rows: &[PlannedRow]) -> Result<(i64, i64, Tally)> {
+/// Rows as they are copied in; how many people they are about, for how many of those something goes, and their counts.
+fn gather(event: EventKey, page: &PagePlan, rows: &[PlannedRow]) -> Result<(Option<Bytes>, i64, i64, Tally)> {
     let mut file = copy::File::with_capacity(rows.len(), 11 * 4 + 8 * 8);
     let mut tally = Tally::default();
     let (mut people, mut last) = (0, None);
@@ -113,23 +127,12 @@ fn insert_rows(c: &Connection, event: EventKey, page: &PagePlan, rows: &[Planned
             hopeful = last;
         }
     }
-    if !rows.is_empty() {
-        c.copy_in(ROWS, file.end())?;
-    }
-    Ok((people, reached, tally))
+    Ok(((!rows.is_empty()).then(|| file.end()), people, reached, tally))
 }
 
 /// One segment per channel with a row that is not final. Those that are due are claimed where the page asks for it.
-fn insert_segments(
-    c: &Connection,
-    now: Timestamp,
-    (tenant, event): (TenantKey, EventKey),
-    page: &PagePlan,
-    rows: &[PlannedRow],
-    span: Span,
-) -> Result<Vec<Claim>> {
-    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
-    let (from, to) = (first.person, last.person);
+fn segments(now: Timestamp, (tenant, event): (TenantKey, EventKey), page: &PagePlan, rows: &[PlannedRow], span: Span) -> Vec<Ask<'static>> {
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Vec::new() };
     let mut dues: Vec<(ChannelKind, Timestamp)> = Vec::new();
     for row in rows.iter().filter(|row| !row.state.is_final()) {
         match dues.iter_mut().find(|(channel, _)| *channel == row.channel) {
@@ -138,7 +141,7 @@ fn insert_segments(
         }
     }
     if dues.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let lease =
         |channel, due| page.claim.as_ref().filter(|(_, channels)| due <= now && channels.contains(&channel)).map(|(lease, _)| *lease);
@@ -149,11 +152,28 @@ fn insert_segments(
         waits.push(lease.map_or(due, |lease| span.until(now, lease.until)).0);
         generations.push(i64::from(lease.is_some()));
     }
-    let node = page.claim.as_ref().map(|(lease, _)| *lease.node.as_bytes());
-    let lane = lane_number(page.lane);
-    let mut insert = c.prepare_cached(SEGMENTS)?;
+    let node = page.claim.as_ref().map(|(lease, _)| lease.node.as_bytes().to_vec());
+    let columns = |numbers: Vec<i64>| Arg::Ints(numbers.into());
+    let values = vec![
+        Arg::Int(tenant.0.into()),
+        Arg::Int(event.0),
+        columns(channels),
+        Arg::Int(lane_number(page.lane).into()),
+        Arg::Int(first.person.0.into()),
+        Arg::Int(last.person.0.into()),
+        columns(waits),
+        columns(generations),
+        node.map_or(Arg::Null, |node| Arg::Blob(node.into())),
+    ];
+    vec![(SEGMENTS, values)]
+}
+
+/// The claims among the segments that were made.
+fn claims(made: Vec<Vec<Row>>, (tenant, event): (TenantKey, EventKey), page: &PagePlan, rows: &[PlannedRow]) -> Result<Vec<Claim>> {
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
+    let (from, to) = (first.person, last.person);
     let mut claims = Vec::new();
-    for row in insert.all(params![tenant.0, event.0, channels, lane, from.0, to.0, waits, generations, node])? {
+    for row in made.iter().flatten() {
         let generation: i64 = row.get(2)?;
         if generation == 1 {
             let channel = crate::sqlite::columns::word(ChannelKind::from_number, row.get(1)?, "channel")?;
