@@ -38,4 +38,10 @@ pub const NAMED: &[Named] = &[
         seed: 249,
         hours: 0.04,
     },
+    Named {
+        found: "LimitsHold: a process that had been cut off accepted by the limit that stood before, in the moment in which it was back",
+        seed: 458,
+        hours: 0.04,
+    },
+    Named { found: "LimitsHold: the same the other way: it refused by a limit that had been raised meanwhile", seed: 1140, hours: 0.04 },
 ];

@@ -26,6 +26,15 @@ const CUSTOM: &str = "custom.notification";
 /// Most rows of the urgent path; more of them go through dispatch.
 const URGENT_ROWS: usize = 400;
 
+/// How often a request is checked again because another process changed the settings meanwhile.
+const POLICY_TRIES: usize = 5;
+/// The settings by which a request was checked do not stand any more.
+const POLICY_MOVED: &str = "policy_moved";
+
+fn policy_moves() -> Refusal {
+    Refusal::unavailable("the settings are being changed faster than the request can be checked by them; repeat it in a moment")
+}
+
 /// Who asks, for the record.
 fn asker(actor: &Actor) -> crate::Result<(Uuid, String)> {
     match (actor, actor.author()) {
@@ -42,10 +51,24 @@ impl Engine {
     pub async fn send(&self, actor: &Actor, draft: NotificationDraft, repeat: Option<Repeat>) -> crate::Result<NotificationView> {
         let started = std::time::Instant::now();
         let kind = self.custom()?;
-        let order = self.order(actor, &draft, kind.expiry).await?;
-        let view = self.accept(actor, kind, order, Again::No, repeat).await?;
-        metrics::histogram!("carillon_accept_seconds").record(started.elapsed().as_secs_f64());
-        Ok(view)
+        for _ in 0..POLICY_TRIES {
+            let policy = self.inner.standing.version();
+            let order = self.order(actor, &draft, kind.expiry).await?;
+            match self.accept(actor, kind, (order, policy), Again::No, repeat.clone()).await {
+                Err(refusal) if refusal.code == POLICY_MOVED => self.read_policy_again().await?,
+                answer => {
+                    let view = answer?;
+                    metrics::histogram!("carillon_accept_seconds").record(started.elapsed().as_secs_f64());
+                    return Ok(view);
+                }
+            }
+        }
+        Err(policy_moves())
+    }
+
+    /// Another process changed the settings by which something was about to be accepted.
+    async fn read_policy_again(&self) -> crate::Result<()> {
+        self.inner.standing.read_again(&self.inner).await.map_err(|e| crate::refusal("setting", e))
     }
 
     fn custom(&self) -> crate::Result<&'static EventTypeDeclaration> {
@@ -64,6 +87,19 @@ impl Engine {
         only: Option<ResendOnly>,
         repeat: Option<Repeat>,
     ) -> crate::Result<NotificationView> {
+        for _ in 0..POLICY_TRIES {
+            let policy = self.inner.standing.version();
+            let order = self.order_again(actor, id, only).await?;
+            match self.accept(actor, self.custom()?, (order, policy), Again::Of(id, only), repeat.clone()).await {
+                Err(refusal) if refusal.code == POLICY_MOVED => self.read_policy_again().await?,
+                answer => return answer,
+            }
+        }
+        Err(policy_moves())
+    }
+
+    /// What a repeat comes to.
+    async fn order_again(&self, actor: &Actor, id: Uuid, only: Option<ResendOnly>) -> crate::Result<Order> {
         let event = self.notification_row(id).await?;
         let reach = self.may_stop_or_repeat(actor, &event).await?;
         let content = crate::cards::content(&self.inner, &event).ok_or_else(|| {
@@ -86,7 +122,7 @@ impl Engine {
         }
         let now = self.now();
         let policy = self.inner.standing.policy();
-        let order = Order {
+        Ok(Order {
             title: content.title,
             body: content.body,
             urgency: event.urgency,
@@ -99,9 +135,7 @@ impl Engine {
             audience,
             by_device_only,
             directory_version,
-        };
-        let kind = self.custom()?;
-        self.accept(actor, kind, order, Again::Of(id, only), repeat).await
+        })
     }
 
     /// Stops a notification: what was not sent is not sent any more; open apps take it away.
@@ -138,7 +172,7 @@ impl Engine {
         &self,
         actor: &Actor,
         kind: &'static EventTypeDeclaration,
-        order: Order,
+        (order, policy): (Order, i64),
         again: Again,
         repeat: Option<Repeat>,
     ) -> crate::Result<NotificationView> {
@@ -165,7 +199,7 @@ impl Engine {
         if let Some(plan) = &plan {
             crate::watch::planned(&plan.rows);
         }
-        let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), once, plan };
+        let acceptance = Acceptance { event: self.new_event(&row, &order), takes: order.takes.clone(), policy: Some(policy), once, plan };
         let store = self.told(by, deed(&row, again)).await?;
         let accepted = store.accept(self.inner.tenant_key(), acceptance).await;
         match &accepted {
@@ -175,6 +209,7 @@ impl Engine {
         }
         let accepted = match accepted {
             Ok(accepted) => accepted,
+            Err(StoreError::Stale { .. }) => return Err(Refusal { code: POLICY_MOVED, ..policy_moves() }),
             Err(error) => return Err(self.not_accepted(error).await),
         };
         metrics::counter!("carillon_events_accepted_total", "kind" => kind.name).increment(1);

@@ -130,7 +130,8 @@ async fn plan_all(store: Shared, tenant: TenantKey, events: u64) -> (u64, (Durat
             directory_version: 1,
             resend_of: None,
         };
-        let event = store.accept(tenant, Acceptance { event, takes: vec![], once: None, plan: None }).await.expect("accepted").key;
+        let event =
+            store.accept(tenant, Acceptance { event, takes: vec![], policy: None, once: None, plan: None }).await.expect("accepted").key;
         let keys: Vec<PersonKey> = (1..=PEOPLE).map(PersonKey).collect();
         for page in keys.chunks(PAGE) {
             let began = Instant::now();

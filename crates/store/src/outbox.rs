@@ -137,6 +137,9 @@ pub struct Acceptance {
     pub event: NewEvent,
     /// Which limits it takes from.
     pub takes: Vec<LimitTake>,
+    /// The version of the policy that it was checked by: at another one it is not accepted (`Stale`), so that no process goes by
+    /// limits that another one has changed. `None` for whatever stands.
+    pub policy: Option<i64>,
     /// The answer to keep for repeats.
     pub once: Option<Once>,
     /// For a small event: its whole plan.

@@ -54,7 +54,7 @@ async fn accept(store: &Sqlite, tenant: TenantKey, id: Uuid) {
         directory_version: 1,
         resend_of: None,
     };
-    store.accept(tenant, Acceptance { event, takes: vec![], once: None, plan: None }).await.expect("accepted");
+    store.accept(tenant, Acceptance { event, takes: vec![], policy: None, once: None, plan: None }).await.expect("accepted");
 }
 
 /// Plans one page of an event.

@@ -14,6 +14,7 @@ stories![
     an_event_comes_back_as_it_was_accepted,
     a_refused_acceptance_leaves_nothing,
     of_fifty_at_once_against_twenty_five_exactly_twenty_five_are_accepted,
+    nothing_is_accepted_by_a_policy_that_does_not_stand_any_more,
     a_limit_slides_and_says_when_there_is_room_again,
     a_limit_holds_after_the_store_was_opened_again,
     limits_of_devices_are_counted_apart,
@@ -31,7 +32,7 @@ fn group_take(allowed: u32) -> LimitTake {
 }
 
 fn request(stage: &Stage, takes: Vec<LimitTake>) -> Acceptance {
-    Acceptance { event: stage.event(&people(3)), takes, once: None, plan: None }
+    Acceptance { event: stage.event(&people(3)), takes, policy: None, once: None, plan: None }
 }
 
 async fn an_event_comes_back_as_it_was_accepted(stage: Stage) {
@@ -50,6 +51,26 @@ async fn an_event_comes_back_as_it_was_accepted(stage: Stage) {
     assert_eq!((kept.inbox_seq, kept.done_at), (accepted.inbox_seq, None));
     let other = stage.store.ensure_tenant("other", Uuid::from_u128(2)).await.expect("a tenant").0.key;
     assert_eq!(stage.store.event(other, accepted.key).await.expect("read"), None, "another tenant does not see it");
+}
+
+async fn nothing_is_accepted_by_a_policy_that_does_not_stand_any_more(stage: Stage) {
+    let (old, _) = stage.store.settings(stage.tenant).await.expect("settings");
+    let by = |policy: i64, once: Option<Once>, due_at: Option<Timestamp>| {
+        let mut request = Acceptance { policy: Some(policy), once, ..request(&stage, vec![group_take(25)]) };
+        request.event.due_at = due_at;
+        request
+    };
+    let first = by(old, Some(once(1)), None);
+    stage.store.accept(stage.tenant, first.clone()).await.expect("by the policy that stands");
+    let limit = Some(serde_json::json!(1));
+    let new = stage.store.put_setting(stage.tenant, "limits.group_sends_per_hour", limit, None).await.expect("set");
+    for due_at in [None, Some(stage.now().plus(Duration::from_secs(60)))] {
+        let refused = stage.store.accept(stage.tenant, by(old, None, due_at)).await;
+        assert!(matches!(refused, Err(StoreError::Stale { current }) if current == new), "{refused:?}");
+    }
+    let repeat = stage.store.accept(stage.tenant, first).await;
+    assert!(matches!(repeat, Err(StoreError::Replay(_))), "what was answered once is answered again: {repeat:?}");
+    stage.store.accept(stage.tenant, by(new, None, None)).await.expect("by the new one");
 }
 
 async fn a_refused_acceptance_leaves_nothing(stage: Stage) {
@@ -154,7 +175,7 @@ async fn a_small_event_is_planned_and_claimed_with_its_acceptance(stage: Stage) 
     page.rows[1].state = State::Held;
     page.rows[1].due = stage.now().plus(Duration::from_secs(60));
     (page.lane, page.claim) = (Lane::Urgent, Some((stage.lease(1), model::ChannelKind::ALL.to_vec())));
-    let acceptance = Acceptance { event, takes: vec![], once: None, plan: Some(page) };
+    let acceptance = Acceptance { event, takes: vec![], policy: None, once: None, plan: Some(page) };
     let accepted = stage.store.accept(stage.tenant, acceptance).await.expect("accepted");
     assert_eq!(stage.state(accepted.key).await, EventState::Sending);
     let [claim] = &accepted.claims[..] else { panic!("one channel is one claim: {:?}", accepted.claims) };
@@ -173,7 +194,7 @@ async fn an_event_that_nobody_can_get_is_done_at_once(stage: Stage) {
     let mut page = stage.page(EventKey(0), vec![stage.push(PersonKey(1))], true);
     (page.rows[0].state, page.rows[0].reason) = (State::Suppressed, model::Reason::NoDevice);
     page.claim = Some((stage.lease(1), model::ChannelKind::ALL.to_vec()));
-    let acceptance = Acceptance { event: stage.event(&people(1)), takes: vec![], once: None, plan: Some(page) };
+    let acceptance = Acceptance { event: stage.event(&people(1)), takes: vec![], policy: None, once: None, plan: Some(page) };
     let accepted = stage.store.accept(stage.tenant, acceptance).await.expect("accepted");
     assert!(accepted.claims.is_empty());
     let event = stage.store.event(stage.tenant, accepted.key).await.expect("read").expect("kept");

@@ -148,6 +148,7 @@ async fn an_answer_is_kept_for_a_day_and_its_key_is_free_after_that(stage: Stage
         let acceptance = crate::Acceptance {
             event: stage.event(&[]),
             takes: vec![],
+            policy: None,
             once: Some(Once { token: Uuid::nil(), ..once(n, "k") }),
             plan: None,
         };

@@ -263,7 +263,7 @@ async fn a_limit_is_exact_over_two_processes(stage: Stage) {
     let asked = (0..60_u32).map(|n| {
         let store = if n.is_multiple_of(2) { stage.store.clone() } else { other.clone() };
         let take = LimitTake { counted: Counted::GroupSends, allowed: 25, window: HOUR };
-        let acceptance = Acceptance { event: stage.event(&people(1)), takes: vec![take], once: None, plan: None };
+        let acceptance = Acceptance { event: stage.event(&people(1)), takes: vec![take], policy: None, once: None, plan: None };
         let tenant = stage.tenant;
         tokio::spawn(async move { store.accept(tenant, acceptance).await })
     });
@@ -390,7 +390,7 @@ async fn published_events_come_in_their_order(stage: Stage) {
     let Some(other) = two(&stage).await else { return };
     let accept = |n: u32| {
         let store = if n.is_multiple_of(2) { stage.store.clone() } else { other.clone() };
-        let acceptance = Acceptance { event: stage.event(&people(1 + n % 3)), takes: vec![], once: None, plan: None };
+        let acceptance = Acceptance { event: stage.event(&people(1 + n % 3)), takes: vec![], policy: None, once: None, plan: None };
         let tenant = stage.tenant;
         tokio::spawn(async move { store.accept(tenant, acceptance).await.expect("accepted") })
     };

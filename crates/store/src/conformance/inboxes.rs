@@ -269,7 +269,8 @@ async fn kept_answers_and_limit_counts_that_ran_out_go_too(stage: Stage) {
     let once = |key: String| Some(Once { token: Uuid::nil(), key, request: [1; 32], answer: answer.clone() });
     let takes = vec![LimitTake { counted: Counted::GroupSends, allowed: 9_999, window: HOUR }];
     for n in 0..600 {
-        let acceptance = Acceptance { event: stage.event(&people(1)), takes: takes.clone(), once: once(n.to_string()), plan: None };
+        let acceptance =
+            Acceptance { event: stage.event(&people(1)), takes: takes.clone(), policy: None, once: once(n.to_string()), plan: None };
         stage.store.accept(stage.tenant, acceptance).await.expect("accepted");
     }
     forget_all(&stage, Timestamp(0), false).await;

@@ -171,7 +171,7 @@ impl Stage {
 
     /// Accepts an event without limits, kept answer or plan.
     pub(super) async fn accept(&self, event: NewEvent) -> Accepted {
-        let acceptance = Acceptance { event, takes: vec![], once: None, plan: None };
+        let acceptance = Acceptance { event, takes: vec![], policy: None, once: None, plan: None };
         self.store.accept(self.tenant, acceptance).await.expect("an event is accepted")
     }
 

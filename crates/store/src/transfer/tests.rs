@@ -177,7 +177,7 @@ async fn populate(store: &dyn Store) -> TenantKey {
     store.create_object(tenant, model::objects::ObjectKind::Role, object, None).await.expect("a role");
     store.raise_alarm(tenant, "disk_low", "the disk is low").await.expect("raised");
     let take = LimitTake { counted: Counted::GroupSends, allowed: 25, window: HOUR };
-    let acceptance = Acceptance { event: event_for(1..=40, 100), takes: vec![take], once: None, plan: None };
+    let acceptance = Acceptance { event: event_for(1..=40, 100), takes: vec![take], policy: None, once: None, plan: None };
     let event = store.accept(tenant, acceptance).await.expect("accepted");
     for (page, last) in [(1..=20, false), (21..=40, true)] {
         let cursor = PersonKey(*page.end());
@@ -197,7 +197,7 @@ async fn populate(store: &dyn Store) -> TenantKey {
     batch.push(Settle::Release { segment: claims[0].segment, generation: claims[0].generation, not_before: Timestamp(0) });
     store.settle(batch.into()).await.expect("settled");
     store.receipt(tenant, PersonKey(3), DeviceKey(3), Uuid::from_u128(100), ReceiptKind::Opened).await.expect("kept");
-    let small = Acceptance { event: event_for(1..=3, 101), takes: vec![], once: None, plan: None };
+    let small = Acceptance { event: event_for(1..=3, 101), takes: vec![], policy: None, once: None, plan: None };
     store.accept(tenant, small).await.expect("accepted");
     let act = Act {
         by: By::Token { id: Uuid::from_u128(6), name: "t".into() },
@@ -256,7 +256,7 @@ async fn everything_goes_to_postgres_and_back_without_a_difference() {
     // The store goes on where it was, on the other engine too, and counts on.
     let store = open_postgres(&address).await.expect("opened");
     let tenant = store.ensure_tenant("Änne's", Uuid::nil()).await.expect("there").0.key;
-    let accepted = Acceptance { event: event_for(1..=3, 102), takes: vec![], once: None, plan: None };
+    let accepted = Acceptance { event: event_for(1..=3, 102), takes: vec![], policy: None, once: None, plan: None };
     let accepted = store.accept(tenant, accepted).await.expect("accepted");
     assert_eq!((accepted.key, accepted.inbox_seq), (EventKey(3), Some(3)));
     let fields = PersonFields { upn: "p1@EXAMPLE.org".into(), ..PersonFields::default() };
@@ -360,7 +360,7 @@ async fn load(store: Shared, tenant: TenantKey, stop: Arc<AtomicBool>, worker: u
     let mut id = worker << 64;
     while !stop.load(Ordering::Relaxed) {
         id += 1;
-        let acceptance = Acceptance { event: event_for(1..=60, id), takes: vec![], once: None, plan: None };
+        let acceptance = Acceptance { event: event_for(1..=60, id), takes: vec![], policy: None, once: None, plan: None };
         let event = store.accept(tenant, acceptance).await.expect("accepted");
         for (page, last) in [(1..=30, false), (31..=60, true)] {
             let cursor = PersonKey(*page.end());

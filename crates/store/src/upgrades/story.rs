@@ -202,7 +202,7 @@ fn event(number: u32, people: impl Iterator<Item = u32>) -> NewEvent {
 
 async fn accept(store: &Shared, tenant: TenantKey, event: NewEvent) -> Result<EventKey> {
     let takes = vec![LimitTake { counted: Counted::GroupSends, allowed: 100, window: Duration::from_secs(3_600) }];
-    Ok(store.accept(tenant, Acceptance { event, takes, once: None, plan: None }).await?.key)
+    Ok(store.accept(tenant, Acceptance { event, takes, policy: None, once: None, plan: None }).await?.key)
 }
 
 /// A push that may go, and beside it the mail that is not needed.
@@ -333,5 +333,5 @@ async fn single(store: &Shared, tenant: TenantKey) -> Result<()> {
         last: true,
         claim: None,
     };
-    store.accept(tenant, Acceptance { event, takes: vec![], once: None, plan: Some(page) }).await.map(drop)
+    store.accept(tenant, Acceptance { event, takes: vec![], policy: None, once: None, plan: Some(page) }).await.map(drop)
 }

@@ -18,20 +18,29 @@ const COUNT: &str = "SELECT count(*) FROM limit_take WHERE tenant = $1 AND setti
 /// The counted one with whose leaving there is room again.
 const LEAVES: &str = "SELECT at FROM limit_take WHERE tenant = $1 AND setting = $2 AND subject = $3 ORDER BY at LIMIT 1 OFFSET $4";
 const TAKE: &str = "INSERT INTO limit_take (tenant, setting, subject, at, event) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+const POLICY: &str = "SELECT policy FROM meta WHERE tenant = $1";
 const EVENT: &str = "INSERT INTO event (tenant, id, kind, state, actor_token, actor_name, accepted_at, due_at, expires_at, urgency, mode, \
     private, addressed, data, recipients, directory_version, resend_of, inbox_seq, title, body, sealed) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) RETURNING key";
 
 /// Accepts an event, or refuses it and leaves no trace.
 pub(super) fn accept(c: &Connection, now: Timestamp, tenant: TenantKey, acceptance: &Acceptance, span: Span) -> Result<Accepted> {
-    let Acceptance { event, takes, once, plan } = acceptance;
+    let Acceptance { event, takes, policy, once, plan } = acceptance;
     once::refuse_repeat(c, tenant, once.as_ref(), now)?;
-    takes.iter().try_for_each(|take| refuse_surplus(c, tenant, take, now))?;
     let due_now = event.due_at.is_none_or(|due| due <= now);
     if plan.is_some() && !due_now {
         return Err(StoreError::Broken("an event that waits for its hour cannot come with its plan".into()));
     }
-    let inbox_seq = if due_now { Some(inbox::next_seq(c, tenant)?) } else { None };
+    let (inbox_seq, current) = if due_now {
+        let (seq, policy) = inbox::next_seq_and_policy(c, tenant)?;
+        (Some(seq), policy)
+    } else {
+        (None, c.prepare_cached(POLICY)?.query_row([tenant.0], |row| row.get(0))?)
+    };
+    if policy.is_some_and(|policy| policy != current) {
+        return Err(StoreError::Stale { current });
+    }
+    takes.iter().try_for_each(|take| refuse_surplus(c, tenant, take, now))?;
     let key = insert(c, now, tenant, event, inbox_seq)?;
     audience::write(c, key, &event.audience, &event.by_device_only)?;
     if let Some(seq) = inbox_seq {
@@ -100,4 +109,4 @@ fn insert(c: &Connection, now: Timestamp, tenant: TenantKey, event: &NewEvent, i
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[LEAVE_WINDOW, COUNT, LEAVES, TAKE, EVENT];
+pub(super) const STATEMENTS: &[&str] = &[LEAVE_WINDOW, COUNT, LEAVES, TAKE, POLICY, EVENT];

@@ -9,7 +9,7 @@ use model::event::EventState;
 use model::{DeviceKey, EventKey, PersonKey, ReceiptKind, TenantKey, Timestamp};
 use uuid::Uuid;
 
-const NEXT_SEQ: &str = "UPDATE meta SET inbox_seq = inbox_seq + 1 WHERE tenant = $1 RETURNING inbox_seq";
+const NEXT_SEQ: &str = "UPDATE meta SET inbox_seq = inbox_seq + 1 WHERE tenant = $1 RETURNING inbox_seq, policy";
 const HEAD: &str = "SELECT inbox_seq FROM meta WHERE tenant = $1";
 const PLACE: &str = "INSERT INTO personal (person, inbox_seq, event) VALUES ($1, $2, $3)";
 const FEW_DOWN: &str = "SELECT inbox_seq, event FROM personal WHERE person = $1 AND inbox_seq < $2 ORDER BY inbox_seq DESC LIMIT $3";
@@ -38,7 +38,13 @@ const ONE_BY_ONE: &str = "SELECT pg_advisory_xact_lock($1::bigint)";
 
 /// Gives the next place in the order of the inbox.
 pub(super) fn next_seq(c: &Connection, tenant: TenantKey) -> Result<i64> {
-    c.prepare_cached(NEXT_SEQ)?.query_row([tenant.0], |row| row.get(0)).optional()?.ok_or(StoreError::NotFound)
+    next_seq_and_policy(c, tenant).map(|(seq, _)| seq)
+}
+
+/// The same, with the version of the policy that stands: it is in the same row.
+pub(super) fn next_seq_and_policy(c: &Connection, tenant: TenantKey) -> Result<(i64, i64)> {
+    let mut next = c.prepare_cached(NEXT_SEQ)?;
+    next.query_row([tenant.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?.ok_or(StoreError::NotFound)
 }
 
 /// The last place given.
