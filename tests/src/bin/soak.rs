@@ -11,13 +11,16 @@
 //!   anything for them to do);
 //! - store: it grows with what is kept (nothing is forgotten within a day), so bytes for each accepted notification count: they
 //!   may grow by 10 % and 64 bytes. SQLite's write-ahead log is used over and over: it is held to 64 MiB by itself;
-//! - every notification is accepted at the first try, and every device gets each of its pushes once.
+//! - every notification is accepted, and every device gets each of its pushes once. A request without an answer, or with a 503, is
+//!   repeated under its Idempotency-Key, as a caller has to who keeps connections open: one may be closed in the moment in which it is
+//!   written to. How many had to be is printed with the reasons.
 
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use stories::{Api, App, Heard, Org, Stage};
 use tokio::sync::Semaphore;
@@ -36,6 +39,9 @@ const SAMPLES: u32 = 120;
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Most bytes of the write-ahead log.
 const MOST_LOG_BYTES: u64 = 64 << 20;
+/// Tries of one request, and the pause between them.
+const TRIES: u32 = 3;
+const AGAIN: Duration = Duration::from_millis(500);
 /// Rows of the printed table.
 const ROWS: usize = 16;
 
@@ -80,14 +86,30 @@ fn bytes_of(folder: &Path, file: &str) -> u64 {
 struct Load {
     accepted: AtomicU64,
     failed: AtomicU64,
+    /// Why requests had to be repeated, or were given up, and how often.
+    reasons: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Load {
     async fn send(&self, api: &Api, n: u64) {
         let body = json!({"title": format!("Number {n}"), "body": "A soak.", "users": [format!("p-staff-{}", n % PEOPLE)]});
-        let answer = api.attempt(reqwest::Method::POST, "notifications", Some(&body), &[]).await;
-        let counted = if answer.is_ok_and(|reply| reply.status == 201) { &self.accepted } else { &self.failed };
-        counted.fetch_add(1, Ordering::Relaxed);
+        let key = format!("soak-{n}");
+        for _ in 0..TRIES {
+            let answer = api.attempt(reqwest::Method::POST, "notifications", Some(&body), &[("idempotency-key", key.as_str())]).await;
+            let reason = match answer {
+                Ok(reply) if reply.status == 201 => {
+                    self.accepted.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Ok(reply) => format!("{} {}", reply.status, reply.body["code"]),
+                Err(error) => std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source())
+                    .last()
+                    .map_or_else(String::new, |e| e.to_string()),
+            };
+            *self.reasons.lock().expect("no holder panics").entry(reason).or_default() += 1;
+            tokio::time::sleep(AGAIN).await;
+        }
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -152,6 +174,9 @@ async fn soak(minutes: u64, rate: u64) -> bool {
     print(&samples);
     let pushed = stage.apple.stats().accepted;
     println!("\n{accepted} notifications accepted, {failed} not; {pushed} pushes at the fake Apple");
+    for (reason, count) in load.reasons.lock().expect("no holder panics").iter() {
+        println!("repeated {count} times: {reason}");
+    }
     let mut faults = judge(&samples);
     if failed > 0 || pushed != accepted {
         faults.push(format!("{failed} were not accepted, and {pushed} pushes came of {accepted}"));
