@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often samples of histograms are folded.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How often samples of histograms are folded. A campaign takes a hundred thousand a second, and each waits in memory until then: folded
+/// every five seconds they made a fifth of its peak.
+const UPKEEP: Duration = Duration::from_millis(250);
 /// Bounds of the buckets of durations, in seconds.
 const SECONDS: [f64; 14] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Bounds of the buckets of counts.
