@@ -43,7 +43,10 @@ async fn gauges(engine: &Engine, shown: &mut Shown) {
         Err(error) => tracing::debug!(%error, "the store cannot be looked at"),
     }
     if let Ok(alarms) = inner.store.alarms(inner.tenant_key(), ALARMS).await {
-        let open: BTreeSet<String> = alarms.into_iter().filter(|alarm| alarm.cleared_at.is_none()).map(|alarm| alarm.code).collect();
+        // One that the store could not keep is open all the same.
+        let unkept: Vec<String> = inner.unkept.lock().keys().cloned().collect();
+        let kept = alarms.into_iter().filter(|alarm| alarm.cleared_at.is_none()).map(|alarm| alarm.code);
+        let open: BTreeSet<String> = kept.chain(unkept).collect();
         shown.alarms.difference(&open).for_each(|code| metrics::gauge!("carillon_alarm", "code" => code.clone()).set(0.0));
         open.iter().for_each(|code| metrics::gauge!("carillon_alarm", "code" => code.clone()).set(1.0));
         shown.alarms = open;
