@@ -413,7 +413,7 @@ async fn the_token_of_a_device_opens_nothing_here() {
     let ada = world.engine.lookup(&world.owner, "user", "ada@example.org").await.expect("found")[0].id;
     let code = world.engine.create_code(&world.owner, ada, None).await.expect("a code");
     let code = serde_json::to_value(code).expect("JSON")["code"].clone();
-    let enrolled = world.engine.enrol(draft(json!({"code": code, "name": "x", "platform": "ios"}))).await.expect("a device");
+    let enrolled = world.engine.enrol(draft(json!({"code": code, "name": "x", "platform": "ios"})), None).await.expect("a device");
     let token = serde_json::to_value(enrolled).expect("JSON")["token"].as_str().expect("a token").to_owned();
     for (call, path, body) in every_call("north", "ada") {
         assert_eq!(world.post_as(&token, &path, &body).await.error(), (403, "Forbidden", "forbidden"), "{call:?}");

@@ -502,7 +502,8 @@ pub trait Directory {
     async fn create_code(&self, tenant: TenantKey, code: [u8; 32], person: PersonKey, expires: Timestamp, once: Option<Once>)
     -> Result<()>;
     /// Uses a code: adds the device, owned and enrolled by the code's person, and its token, all or nothing.
-    async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)>;
+    /// A repeat is answered with `Replay` before the code is looked at.
+    async fn enrol(&self, enrolment: Enrolment, once: Option<Once>, now: Timestamp) -> Result<(TenantKey, Device)>;
 
     /// A number that moves with every change of people, devices and registrations, once the change can be read: facts that
     /// were read at the number that stands now are still true. Where processes share the store it also moves twice a second,

@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// What every handler answers.
 pub type Reply = Result<Response, Problem>;
 
+/// Says that an answer is the first one again.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replay");
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A body of JSON.
@@ -109,7 +112,7 @@ fn replay(answer: &engine::admin::repeat::Answer) -> Response {
     let mut response = (status, Body::from(answer.body.clone())).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(HeaderName::from_static("idempotent-replay"), HeaderValue::from_static("true"));
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
     if let Ok(location) = HeaderValue::try_from(&answer.location)
         && !answer.location.is_empty()
     {

@@ -125,8 +125,8 @@ impl Directory for Seam {
         self.moving("create_code", self.store.create_code(tenant, code, person, expires, once)).await
     }
 
-    async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)> {
-        self.moving("enrol", self.store.enrol(enrolment, now)).await
+    async fn enrol(&self, enrolment: Enrolment, once: Option<Once>, now: Timestamp) -> Result<(TenantKey, Device)> {
+        self.moving("enrol", self.store.enrol(enrolment, once, now)).await
     }
 
     async fn facts(&self, tenant: TenantKey, people: Arc<[PersonKey]>, depth: FactsDepth) -> Result<FactsPage> {

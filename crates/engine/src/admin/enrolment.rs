@@ -4,16 +4,17 @@
 use super::acts::Deed;
 use super::devices::blank;
 use super::fields::{Faults, Field};
-use super::repeat;
+use super::repeat::{self, Answer, Begun};
+use super::scope::Sight;
 use super::users::conflict;
 use crate::keys::{CODE_ALPHABET, CODE_CHARS, code, secret, sha256};
 use crate::{Engine, Repeat};
 use model::directory::{EnrolmentSource, Platform, check_name};
 use model::roles::{Actor, Permission};
-use model::{DeviceKey, Refusal, Timestamp};
+use model::{DeviceKey, Refusal, TenantKey, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use store::{By, Enrolment, NewToken, StoreError, TokenUse, Whom};
+use store::{By, Device, Enrolment, NewToken, Once, StoreError, TokenUse, Whom};
 use uuid::Uuid;
 
 /// How long a code lives (SPEC §3).
@@ -50,7 +51,9 @@ pub struct EnrolDraft {
 #[allow(missing_docs)]
 pub struct EnrolledView {
     pub device_id: Uuid,
-    pub token: String,
+    /// Left out of a repeated answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     pub user_id: Uuid,
     pub display_name: String,
 }
@@ -69,6 +72,13 @@ fn wrong(error: StoreError) -> Refusal {
         }
         other => crate::refusal("device", other),
     }
+}
+
+/// In whose name answers to the holder of a code are kept: nobody can tell the code from it.
+fn holder_of(plain: &str) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&sha256(format!("enrolment/{plain}").as_bytes())[..16]);
+    Uuid::from_bytes(bytes)
 }
 
 impl Engine {
@@ -96,9 +106,11 @@ impl Engine {
     /// Uses a code: makes the device, owned and enrolled by the code's person, and its token. Nobody is signed in: the code
     /// is the right.
     ///
+    /// A repeat is known by the code, since nobody is signed in.
+    ///
     /// # Errors
-    /// Every wrong field; `spent` for a code that is unknown, used or too old.
-    pub async fn enrol(&self, draft: EnrolDraft) -> crate::Result<EnrolledView> {
+    /// Every wrong field; `spent` for a code that is unknown, used or too old; those of a repeated request.
+    pub async fn enrol(&self, draft: EnrolDraft, repeat: Option<Repeat>) -> crate::Result<EnrolledView> {
         let mut faults = Faults::default();
         let mut fields = blank(Platform::Ios);
         if !draft.platform.is_there() {
@@ -118,6 +130,15 @@ impl Engine {
         (fields.enrolled, fields.app_installed) = (true, true);
         (fields.enrolled_source, fields.enrolled_at, fields.last_seen) = (Some(EnrolmentSource::Code), Some(now), Some(now));
         let plain = normal(&typed).expect("the code was checked");
+        let holder = holder_of(&plain);
+        // Open until this answers, so that a repeat meanwhile is told to wait.
+        let _open = match &repeat {
+            None => None,
+            Some(repeat) => match self.begin_for(holder, repeat).await? {
+                Begun::Replay(answer) => return self.enrolled_before(&answer.body).await,
+                Begun::Fresh(guard) => Some(guard),
+            },
+        };
         let token = secret();
         let enrolment = Enrolment {
             code: sha256(plain.as_bytes()),
@@ -133,8 +154,26 @@ impl Engine {
         };
         let id = enrolment.device_id;
         let deed = Deed::to("device.enrol", "device", id).with("platform", enrolment.device.platform).about([Whom::OwnerOf(id)]);
-        let (tenant, device) = self.told_by(By::Code, deed).enrol(enrolment, now).await.map_err(wrong)?;
+        let once = repeat.map(|repeat| Once {
+            token: holder,
+            key: repeat.key,
+            request: repeat.request,
+            answer: Answer { request: repeat.request, status: 201, body: id.to_string().into_bytes(), location: String::new() },
+        });
+        let (tenant, device) = self.told_by(By::Code, deed).enrol(enrolment, once, now).await.map_err(wrong)?;
         self.inner.doorkeeper.transfers.edited();
+        self.enrolled_view(tenant, device, Some(token)).await
+    }
+
+    /// The first answer again, without the token. What is kept of it is the device's id.
+    async fn enrolled_before(&self, kept: &[u8]) -> crate::Result<EnrolledView> {
+        let id = std::str::from_utf8(kept).ok().and_then(|text| Uuid::parse_str(text).ok()).ok_or_else(|| wrong(StoreError::NotFound))?;
+        let key = self.device_by_id(&Sight::Everything, id).await?;
+        let device = self.inner.store.device(self.tenant_key(), key).await.map_err(wrong)?.ok_or_else(|| wrong(StoreError::NotFound))?;
+        self.enrolled_view(self.tenant_key(), device, None).await
+    }
+
+    async fn enrolled_view(&self, tenant: TenantKey, device: Device, token: Option<String>) -> crate::Result<EnrolledView> {
         let owner = device.fields.owner.ok_or_else(|| wrong(StoreError::NotFound))?;
         let person = self.inner.store.person(tenant, owner).await.map_err(wrong)?.ok_or_else(|| wrong(StoreError::NotFound))?;
         Ok(EnrolledView { device_id: device.id, token, user_id: person.id, display_name: person.fields.display_name })

@@ -53,6 +53,14 @@ impl Engine {
     /// # Errors
     /// `invalid_idempotency_key`, `idempotency_mismatch`, `idempotency_in_progress`.
     pub async fn begin(&self, actor: &Actor, repeat: &Repeat) -> crate::Result<Begun> {
+        self.begin_for(asker(actor), repeat).await
+    }
+
+    /// The same for whoever is known by something else than a token.
+    ///
+    /// # Errors
+    /// As [`Engine::begin`].
+    pub(super) async fn begin_for(&self, asker: Uuid, repeat: &Repeat) -> crate::Result<Begun> {
         let visible = repeat.key.bytes().all(|b| b.is_ascii_graphic());
         if repeat.key.is_empty() || repeat.key.len() > KEY_BYTES || !visible {
             let rule = format!("takes 1 to {KEY_BYTES} visible ASCII characters, without blanks");
@@ -62,7 +70,7 @@ impl Engine {
                 ..Refusal::field("Idempotency-Key", rule)
             });
         }
-        let key = (asker(actor), repeat.key.clone());
+        let key = (asker, repeat.key.clone());
         if !self.inner.doorkeeper.repeats.open.lock().insert(key.clone()) {
             return Err(Refusal::new(
                 RefusalKind::Conflict,

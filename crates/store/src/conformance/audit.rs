@@ -167,7 +167,7 @@ async fn whoever_enrols_with_a_code_is_found_by_the_device(stage: Stage) {
     let mut enrolling = act("device.enrol", Some(Thing::Object("device", id.to_string())));
     (enrolling.by, enrolling.people) = (By::Code, vec![Whom::OwnerOf(id)]);
     let store = stage.store.told(stage.tenant, enrolling);
-    store.enrol(Enrolment { code: [1; 32], device_id: id, device, token }, stage.now()).await.expect("enrolled");
+    store.enrol(Enrolment { code: [1; 32], device_id: id, device, token }, None, stage.now()).await.expect("enrolled");
     let entries = whole(&stage).await;
     assert_eq!((entries.len(), &entries[0]["actor"]), (1, &json!({"kind": "code"})));
     assert_eq!(entries[0]["people"][0].as_str(), stage.store.alias(stage.tenant, ada).await.expect("asked").as_deref());

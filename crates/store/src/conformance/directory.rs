@@ -221,7 +221,7 @@ async fn whoever_is_deactivated_loses_registrations_tokens_and_codes(stage: Stag
         device: device("new", None),
         token: NewToken { id: stage.id(), hash: [3; 32], name: "app".into(), opens: TokenUse::Device(DeviceKey(0)), expires_at: None },
     };
-    assert!(matches!(store.enrol(enrolment, stage.now()).await, Err(StoreError::Spent)));
+    assert!(matches!(store.enrol(enrolment, None, stage.now()).await, Err(StoreError::Spent)));
     let back = store.update_person(tenant, ada, None, PersonFields { active: true, ..fields }).await.expect("active again");
     assert!(back.fields.active);
     assert_eq!(
@@ -372,14 +372,14 @@ async fn a_code_enrols_once_and_in_time(stage: Stage) {
         device: device("new", None),
         token: NewToken { id: stage.id(), hash: [code; 32], name: "app".into(), opens: TokenUse::Device(DeviceKey(0)), expires_at: None },
     };
-    let (whose, new) = store.enrol(enrolment(1), stage.now()).await.expect("enrolled");
+    let (whose, new) = store.enrol(enrolment(1), None, stage.now()).await.expect("enrolled");
     assert_eq!((whose, new.fields.owner, new.fields.enrolled_by), (tenant, Some(ada), Some(ada)));
     assert_eq!((new.fields.enrolled_source, new.fields.enrolled_at), (Some(EnrolmentSource::Code), Some(stage.now())));
     let token = store.find_token([1; 32]).await.expect("asked").expect("kept");
     assert_eq!((token.opens, token.owner), (TokenUse::Device(new.key), Some(ada)));
-    assert!(matches!(store.enrol(enrolment(1), stage.now()).await, Err(StoreError::Spent)), "once");
-    assert!(matches!(store.enrol(enrolment(2), expires).await, Err(StoreError::Spent)), "in time");
-    assert!(matches!(store.enrol(enrolment(3), stage.now()).await, Err(StoreError::NotFound)));
+    assert!(matches!(store.enrol(enrolment(1), None, stage.now()).await, Err(StoreError::Spent)), "once");
+    assert!(matches!(store.enrol(enrolment(2), None, expires).await, Err(StoreError::Spent)), "in time");
+    assert!(matches!(store.enrol(enrolment(3), None, stage.now()).await, Err(StoreError::NotFound)));
     assert_eq!(
         store.devices(tenant, DeviceFilter { owner: Some(ada), ..DeviceFilter::default() }, DeviceKey(0), 9).await.expect("listed").len(),
         1
@@ -480,7 +480,7 @@ async fn the_number_of_the_facts_moves_with_each_change_of_them(stage: Stage) {
     store.create_code(tenant, [9; 32], ada, stage.now().plus(Duration::from_secs(60)), None).await.expect("a code");
     let token = NewToken { id: stage.id(), hash: [3; 32], name: "app".into(), opens: TokenUse::Device(DeviceKey(0)), expires_at: None };
     let enrolment = Enrolment { code: [9; 32], device_id: stage.id(), device: device("new", None), token };
-    store.enrol(enrolment, stage.now()).await.expect("enrolled");
+    store.enrol(enrolment, None, stage.now()).await.expect("enrolled");
     moved("a device enrolled");
     store.delete_device(tenant, phone, None).await.expect("removed");
     moved("a device went");

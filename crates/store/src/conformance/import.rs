@@ -488,7 +488,7 @@ async fn whoever_an_import_deactivates_is_shut_out(stage: Stage) {
         device: store.device(tenant, phone).await.expect("read").expect("there").fields,
         token: NewToken { id: stage.id(), hash: [3; 32], name: "app".into(), opens: TokenUse::Device(phone), expires_at: None },
     };
-    assert!(matches!(store.enrol(enrolment, stage.now()).await, Err(StoreError::Spent)));
+    assert!(matches!(store.enrol(enrolment, None, stage.now()).await, Err(StoreError::Spent)));
     let again =
         import(&stage, &[("people.csv", "external_id,upn,active\nE1,ada@example.org,no\n"), ("registrations.csv", REGISTRATIONS)]).await;
     assert!(again.is_clean() && !again.applied && again.deactivated.is_empty(), "the same again: {again:?}");

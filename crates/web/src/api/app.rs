@@ -1,19 +1,20 @@
 //! What an app on a device does, with the device's own token.
 
 use crate::App;
-use crate::answer::{Reply, json, nothing, ok};
-use crate::ask::{Asker, Json, Query};
+use crate::answer::{REPLAYED, Reply, json, nothing, ok};
+use crate::ask::{Asker, Creation, Json, Query, parse};
 use crate::openapi::shape;
 use crate::routes::{Access, Doc, Route, delete, get, post, put};
 use crate::stream;
 use axum::extract::State;
 use axum::routing;
+use engine::Repeat;
 use engine::admin::enrolment::EnrolDraft;
 use engine::admin::own::{PreferencesDraft, RegistrationQuery};
 use engine::admin::registrations::RegistrationDraft;
 use engine::inbox::InboxQuery;
 use engine::receipts::ReceiptDraft;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use model::directory::{Environment, Service};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,7 @@ fn reading() -> Vec<Route> {
             doc("enrolDevice", "Enrol this device", Access::Anyone)
                 .detail("With a single-use code. The device belongs to the code's user and is enrolled by them; its token is shown this once.")
                 .sends("Enrolment")
+                .creates()
                 .gives(201, "The device and its token.", "Enrolled")
                 .refuses(409, "spent"),
         ),
@@ -125,8 +127,16 @@ fn telling() -> Vec<Route> {
     ]
 }
 
-async fn enrol(State(app): State<App>, Json(draft): Json<EnrolDraft>) -> Reply {
-    Ok(json(StatusCode::CREATED, &app.engine.enrol(draft).await?))
+async fn enrol(State(app): State<App>, creation: Creation) -> Reply {
+    let Creation { body, key, request, path } = creation;
+    let repeat = key.map(|key| Repeat { key, request, place: path });
+    let may_be_repeated = repeat.is_some();
+    let view = app.engine.enrol(parse::<EnrolDraft>(&body)?, repeat).await?;
+    let mut response = json(StatusCode::CREATED, &view);
+    if may_be_repeated && view.token.is_none() {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
 async fn inbox(State(app): State<App>, asker: Asker, Query(query): Query<InboxQuery>) -> Reply {

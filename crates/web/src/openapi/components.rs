@@ -478,7 +478,7 @@ fn app() -> Vec<(&'static str, Shape)> {
     ]);
     let enrolled = given(vec![
         ("deviceId", id(), Yes),
-        ("token", text().about("The device's token, shown once."), Yes),
+        ("token", text().about("The device's token, shown once; left out of a repeated answer."), No),
         ("userId", id(), Yes),
         ("displayName", text(), Yes),
     ]);

@@ -66,6 +66,30 @@ async fn secrets_are_not_in_a_repeated_answer() {
 }
 
 #[tokio::test]
+async fn an_enrolment_is_repeated_by_its_code_and_its_key() {
+    let world = World::new().await;
+    let ada = world.user("ada@example.org").await;
+    let code = async || {
+        let made = world.post(&format!("/api/v1/users/{ada}/enrolment-codes"), json!({})).await.expect(201);
+        made.json["code"].as_str().expect("a code").to_owned()
+    };
+    let enrol = async |key: &str, body: Value| {
+        world.ask("POST", "/api/v1/device/enrol").nobody().header("idempotency-key", key).json(body).send().await
+    };
+    let code_one = code().await;
+    let body = json!({"code": code_one, "name": "Phone", "platform": "ios"});
+    let first = enrol("e", body.clone()).await.expect(201);
+    let again = enrol("e", body.clone()).await.expect(201);
+    assert!(first.json["token"].is_string() && again.json.get("token").is_none());
+    assert_eq!((again.json["deviceId"].clone(), again.json["userId"].clone()), (first.json["deviceId"].clone(), json!(ada)));
+    assert_eq!((first.header("idempotent-replay"), again.header("idempotent-replay")), ("", "true"));
+    let other = json!({"code": code_one, "name": "Another", "platform": "ios"});
+    assert_eq!(enrol("e", other).await.code(), (422, "idempotency_mismatch"));
+    assert_eq!(enrol("f", body).await.code(), (409, "spent"));
+    enrol("e", json!({"code": code().await, "name": "Tablet", "platform": "ipados"})).await.expect(201);
+}
+
+#[tokio::test]
 async fn a_request_that_is_still_open_is_not_done_twice() {
     let world = World::new().await;
     let actor = world.engine.actor(&world.owner).await.expect("the owner");

@@ -140,8 +140,8 @@ impl Directory for Postgres {
         self.edit_facts(tenant, move |c, now| registrations::create_code(c, now, tenant, code, (person, expires), once.as_ref())).await
     }
 
-    async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)> {
-        self.write(Lane::Urgent, move |c, _| registrations::enrol(c, &enrolment, now)).await.inspect(|_| self.facts_moved())
+    async fn enrol(&self, enrolment: Enrolment, once: Option<Once>, now: Timestamp) -> Result<(TenantKey, Device)> {
+        self.write(Lane::Urgent, move |c, _| registrations::enrol(c, &enrolment, once.as_ref(), now)).await.inspect(|_| self.facts_moved())
     }
 
     fn facts_version(&self) -> u64 {

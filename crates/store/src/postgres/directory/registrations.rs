@@ -223,7 +223,7 @@ pub(super) fn create_code(
     Ok(())
 }
 
-pub(super) fn enrol(c: &Connection, enrolment: &Enrolment, now: Timestamp) -> Result<(TenantKey, Device)> {
+pub(super) fn enrol(c: &Connection, enrolment: &Enrolment, once: Option<&Once>, now: Timestamp) -> Result<(TenantKey, Device)> {
     let code: Option<(u32, u32, i64)> = c
         .prepare_cached("SELECT tenant, person, expires FROM code WHERE hash = $1")?
         .query_row([enrolment.code.as_slice()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -232,6 +232,7 @@ pub(super) fn enrol(c: &Connection, enrolment: &Enrolment, now: Timestamp) -> Re
     let (tenant, person) = (TenantKey(tenant), PersonKey(person));
     // The code is read again once edits of its tenant wait.
     editable(c, tenant)?;
+    answer_once(c, tenant, once, now)?;
     let used_at: Option<i64> =
         c.prepare_cached("SELECT used_at FROM code WHERE hash = $1")?.query_row([enrolment.code.as_slice()], |row| row.get(0))?;
     let active = super::people::get(c, tenant, person)?.is_some_and(|person| person.fields.active);

@@ -145,8 +145,8 @@ impl Directory for Sqlite {
             .await
     }
 
-    async fn enrol(&self, enrolment: Enrolment, now: Timestamp) -> Result<(TenantKey, Device)> {
-        self.write_facts(move |c, _| registrations::enrol(c, &enrolment, now)).await
+    async fn enrol(&self, enrolment: Enrolment, once: Option<Once>, now: Timestamp) -> Result<(TenantKey, Device)> {
+        self.write_facts(move |c, _| registrations::enrol(c, &enrolment, once.as_ref(), now)).await
     }
 
     fn facts_version(&self) -> u64 {

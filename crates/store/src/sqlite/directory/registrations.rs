@@ -222,13 +222,14 @@ pub(super) fn create_code(
     Ok(())
 }
 
-pub(super) fn enrol(c: &Connection, enrolment: &Enrolment, now: Timestamp) -> Result<(TenantKey, Device)> {
+pub(super) fn enrol(c: &Connection, enrolment: &Enrolment, once: Option<&Once>, now: Timestamp) -> Result<(TenantKey, Device)> {
     let code: Option<(u32, u32, i64, Option<i64>)> = c
         .prepare_cached("SELECT tenant, person, expires, used_at FROM code WHERE hash = ?1")?
         .query_row([enrolment.code.as_slice()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
     let (tenant, person, expires, used_at) = code.ok_or(StoreError::NotFound)?;
     let (tenant, person) = (TenantKey(tenant), PersonKey(person));
+    answer_once(c, tenant, once, now)?;
     let active = super::people::get(c, tenant, person)?.is_some_and(|person| person.fields.active);
     if used_at.is_some() || expires <= now.0 || !active {
         return Err(StoreError::Spent);
