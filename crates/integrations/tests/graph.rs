@@ -202,7 +202,12 @@ async fn each_role_may_call_what_the_table_of_rights_says_and_only_inside_its_sc
         ("help-desk", [false, true, true]),
         ("auditor", [false, false, false]),
         ("reader", [false, false, false]),
+        ("conferencing-admin", [false, false, false]),
+        ("telephony-admin", [false, false, false]),
+        ("mail-access-admin", [false, false, false]),
     ];
+    let named: Vec<&str> = rights.iter().map(|(role, _)| *role).collect();
+    assert!(model::roles::Role::ALL.iter().all(|role| named.contains(&role.word())), "every built-in role has its line");
     world.set("limits.device_sends_per_hour", 100).await;
     for (role, may) in rights {
         for groups in [&[][..], &["north"]] {
