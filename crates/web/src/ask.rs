@@ -281,11 +281,12 @@ impl FromRequest<App> for Creation {
         let headers = request.headers();
         let key = headers.get("idempotency-key").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
         let (method, path) = (request.method().as_str().to_owned(), request.uri().path().to_owned());
-        let media_type = check_media_type(headers);
-        let body = read(request.into_body(), app.extras.limits.body).await?;
-        if !body.is_empty() {
-            media_type?;
-        }
+        // What is refused for its type is refused for that, however long it is.
+        let body = match (check_media_type(headers), read(request.into_body(), app.extras.limits.body).await) {
+            (Err(_), Ok(body)) if body.is_empty() => body,
+            (Err(wrong), _) => return Err(wrong),
+            (Ok(()), body) => body?,
+        };
         let request = sha256(&[method.as_bytes(), b"\n", path.as_bytes(), b"\n", &body].concat());
         Ok(Creation { body, key, request, path })
     }

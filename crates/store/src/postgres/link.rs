@@ -101,6 +101,9 @@ impl Row {
     }
 }
 
+/// Values as the driver takes them.
+type Values<'a> = Vec<&'a (dyn ToSql + Sync)>;
+
 /// A statement with its values.
 pub(crate) type Ask<'a> = (&'static str, Vec<Arg<'a>>);
 
@@ -194,14 +197,11 @@ impl Connection {
     /// Begins a transaction and runs statements in it, in one round.
     pub fn begin(&self, begin: &'static str, first: &[Ask<'_>]) -> Sql<Vec<Vec<Row>>> {
         self.plan_anew_when_due()?;
-        let prepared = first.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
-        let values: Vec<Vec<&(dyn ToSql + Sync)>> = first.iter().map(|(_, args)| borrowed(args)).collect();
+        let (prepared, values) = self.ready(first)?;
         self.wait(async {
-            let begun = self.client.batch_execute(begin);
-            let rows = join_all(prepared.iter().zip(&values).map(|(statement, values)| self.client.query(statement, values)));
-            let (begun, rows) = futures_util::future::join(begun, rows).await;
+            let (begun, rows) = futures_util::future::join(self.client.batch_execute(begin), self.rows(&prepared, &values)).await;
             begun?;
-            rows.into_iter().map(|rows| Ok(rows?.into_iter().map(Row).collect())).collect()
+            rows
         })
     }
 
@@ -217,8 +217,7 @@ impl Connection {
         if deferred.is_empty() {
             return self.batch("COMMIT");
         }
-        let prepared = deferred.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
-        let values: Vec<Vec<&(dyn ToSql + Sync)>> = deferred.iter().map(|(_, args)| borrowed(args)).collect();
+        let (prepared, values) = self.ready(&deferred)?;
         self.wait(async {
             let last = join_all(prepared.iter().zip(&values).map(|(statement, values)| self.client.execute(statement, values)));
             let (last, ended) = futures_util::future::join(last, self.client.batch_execute("COMMIT")).await;
@@ -235,12 +234,20 @@ impl Connection {
 
     /// Runs several statements in one round.
     pub fn round(&self, all: &[Ask<'_>]) -> Sql<Vec<Vec<Row>>> {
+        let (prepared, values) = self.ready(all)?;
+        self.wait(self.rows(&prepared, &values))
+    }
+
+    /// Statements that go out together, prepared, with their values.
+    fn ready<'a>(&self, all: &'a [Ask<'_>]) -> Sql<(Vec<Statement>, Vec<Values<'a>>)> {
         let prepared = all.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
-        let values: Vec<Vec<&(dyn ToSql + Sync)>> = all.iter().map(|(_, args)| borrowed(args)).collect();
-        self.wait(async {
-            let rows = join_all(prepared.iter().zip(&values).map(|(statement, values)| self.client.query(statement, values))).await;
-            rows.into_iter().map(|rows| Ok(rows?.into_iter().map(Row).collect())).collect()
-        })
+        Ok((prepared, all.iter().map(|(_, args)| borrowed(args)).collect()))
+    }
+
+    /// Their rows, in their order. All are sent before the first answer is waited for.
+    async fn rows(&self, prepared: &[Statement], values: &[Values<'_>]) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+        let rows = join_all(prepared.iter().zip(values).map(|(statement, values)| self.client.query(statement, values))).await;
+        rows.into_iter().map(|rows| Ok(rows?.into_iter().map(Row).collect())).collect()
     }
 
     /// Runs a statement that changes rows, and questions behind it that do not need to know how that went; answers how many rows
@@ -249,14 +256,11 @@ impl Connection {
         let changing = self.statement(sql)?;
         let args = values.args();
         let changed = borrowed(&args);
-        let prepared = then.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
-        let values: Vec<Vec<&(dyn ToSql + Sync)>> = then.iter().map(|(_, args)| borrowed(args)).collect();
+        let (prepared, values) = self.ready(then)?;
         self.wait(async {
-            let rows = join_all(prepared.iter().zip(&values).map(|(statement, values)| self.client.query(statement, values)));
-            let (changed, rows) = futures_util::future::join(self.client.execute(&changing, &changed), rows).await;
-            let changed = usize::try_from(changed?).unwrap_or(usize::MAX);
-            let rows = rows.into_iter().map(|rows| Ok(rows?.into_iter().map(Row).collect())).collect::<Result<_, _>>()?;
-            Ok((changed, rows))
+            let changing = self.client.execute(&changing, &changed);
+            let (changed, rows) = futures_util::future::join(changing, self.rows(&prepared, &values)).await;
+            Ok((usize::try_from(changed?).unwrap_or(usize::MAX), rows?))
         })
     }
 
@@ -284,16 +288,14 @@ impl Connection {
     pub fn copy_in_and(&self, sql: &'static str, file: Option<Bytes>, then: &[Ask<'_>]) -> Sql<Vec<Vec<Row>>> {
         let Some(file) = file else { return self.round(then) };
         let copying = self.statement(sql)?;
-        let prepared = then.iter().map(|(sql, _)| self.statement(sql)).collect::<Sql<Vec<_>>>()?;
-        let values: Vec<Vec<&(dyn ToSql + Sync)>> = then.iter().map(|(_, args)| borrowed(args)).collect();
+        let (prepared, values) = self.ready(then)?;
         self.wait(async {
             let mut sink = Box::pin(self.client.copy_in(&copying).await?);
             sink.send(file).await?;
             // Polled in this order: the end of the file goes out first, and the statements without waiting for its answer.
-            let rows = join_all(prepared.iter().zip(&values).map(|(statement, values)| self.client.query(statement, values)));
-            let (copied, rows) = futures_util::future::join(sink.as_mut().finish(), rows).await;
+            let (copied, rows) = futures_util::future::join(sink.as_mut().finish(), self.rows(&prepared, &values)).await;
             copied?;
-            rows.into_iter().map(|rows| Ok(rows?.into_iter().map(Row).collect())).collect()
+            rows
         })
     }
 
@@ -316,7 +318,7 @@ impl Drop for Connection {
     }
 }
 
-fn borrowed<'a>(args: &'a [Arg<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
+fn borrowed<'a>(args: &'a [Arg<'_>]) -> Values<'a> {
     args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect()
 }
 

@@ -21,25 +21,23 @@ pub(super) fn access() -> Vec<(&'static str, Shape)> {
         ("expiresIn", text().or_null().about("A span such as 90d; left out: it does not end by itself."), No),
     ]);
     let scope = || named("Scope").or_null().about("null: the whole organization.");
-    let created = given(vec![
-        ("id", id(), Yes),
-        ("name", text(), Yes),
-        ("role", text().or_null().about("A built-in role's word or the name of one's own; null for a person's token."), Yes),
-        ("scope", scope(), Yes),
-        ("user", named("NameOnly").or_null().about("For a person's token: the person."), Yes),
+    // What is said of a token when it is made and when it is listed.
+    let token_with = |more: Vec<(&'static str, Shape, _)>| {
+        let mut fields = vec![
+            ("id", id(), Yes),
+            ("name", text(), Yes),
+            ("role", text().or_null().about("A built-in role's word or the name of one's own; null for a person's token."), Yes),
+            ("scope", scope(), Yes),
+            ("user", named("NameOnly").or_null().about("For a person's token: the person."), Yes),
+        ];
+        fields.extend(more);
+        given(fields)
+    };
+    let created = token_with(vec![
         ("token", text().about("The secret, shown once; left out of a repeated answer."), No),
         ("expiresAt", time().or_null(), Yes),
     ]);
-    let token = given(vec![
-        ("id", id(), Yes),
-        ("name", text(), Yes),
-        ("role", text().or_null().about("A built-in role's word or the name of one's own; null for a person's token."), Yes),
-        ("scope", scope(), Yes),
-        ("user", named("NameOnly").or_null().about("For a person's token: the person."), Yes),
-        ("createdAt", time(), Yes),
-        ("expiresAt", time().or_null(), Yes),
-        ("revokedAt", time().or_null(), Yes),
-    ]);
+    let token = token_with(vec![("createdAt", time(), Yes), ("expiresAt", time().or_null(), Yes), ("revokedAt", time().or_null(), Yes)]);
     let me = given(vec![
         ("name", text(), Yes),
         ("role", all_words!(Role).or_null().about("The built-in role, when it is exactly one; null for a device."), Yes),
