@@ -109,8 +109,21 @@ pub enum Address<'a> {
 pub struct Rendered {
     /// What stands before the body and is the same in every letter (mail headers without addressee; empty for push).
     pub head: Bytes,
-    /// The payload or MIME body.
+    /// The payload or MIME entity.
     pub body: Bytes,
+    /// Letters under one word that go to one recipient belong together; empty: to none. Only mail has a use for it.
+    pub thread: String,
+}
+
+/// A file that goes with a letter. Cloning it copies no bytes of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterFile {
+    /// Its name for the reader.
+    pub name: String,
+    /// Media type (RFC 2046).
+    pub media_type: String,
+    /// What is in it.
+    pub bytes: Bytes,
 }
 
 /// One letter: what travels to one address at one attempt.
@@ -122,6 +135,8 @@ pub struct Letter<'a> {
     pub address: Address<'a>,
     /// What.
     pub content: &'a Rendered,
+    /// Files that go with it, in the order of [`crate::source::Mail::files`]; only mail carries them.
+    pub files: &'a [LetterFile],
     /// How soon.
     pub urgency: Urgency,
     /// Not worth delivering after this.

@@ -218,6 +218,9 @@ fn organization_switch(case: &Case<'_>) -> Option<Decision> {
 }
 
 fn policy(case: &Case<'_>) -> Option<Decision> {
+    if let Some(reason) = case.terms.objection(case.channel) {
+        return Decision::suppress(Rule::Policy, reason);
+    }
     let off = case.channel == ChannelKind::Email && case.terms.email == EmailMode::Off;
     if off { Decision::suppress(Rule::Policy, Reason::PolicyOff) } else { None }
 }

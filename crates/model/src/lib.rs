@@ -7,7 +7,9 @@
 //! Nothing here touches I/O, a runtime, the clock or chance: time and ids are handed in.
 
 pub mod audit;
+pub mod calls;
 pub mod channel;
+pub mod cmdlets;
 pub mod decision;
 pub mod delivery;
 pub mod directory;
@@ -24,7 +26,7 @@ pub mod source;
 pub mod text;
 pub mod time;
 
-pub use channel::{Address, Channel, ChannelKind, Lane, Letter, Rendered, Slot};
+pub use channel::{Address, Channel, ChannelKind, Lane, Letter, LetterFile, Rendered, Slot};
 pub use decision::{Decision, Reason, Rule, Verdict};
 pub use delivery::{DeliveryId, State};
 pub use event::{EventType, Urgency};

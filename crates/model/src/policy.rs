@@ -1,6 +1,7 @@
 //! What the organization wants: every setting with its type and default, and an immutable, versioned snapshot of them.
 
 use crate::channel::ChannelKind;
+use crate::decision::Reason;
 use crate::roles::Permission;
 use crate::time::DailySpan;
 use serde_json::Value;
@@ -23,6 +24,15 @@ pub enum SettingType {
     Choice(&'static [&'static str]),
     /// A daily span such as `22:00-07:00`, or empty for none.
     DailySpan,
+    /// Text of one line, up to so many characters; empty for none.
+    Text {
+        /// Most characters.
+        most: usize,
+    },
+    /// A mail address, or empty for none.
+    Mail,
+    /// A colour as `#rrggbb`, or empty for none.
+    Colour,
 }
 
 /// One setting, as its source or the engine declares it.
@@ -70,8 +80,24 @@ impl SettingDeclaration {
                 Some(text) => DailySpan::parse(text).map(|_| ()).map_err(|e| format!("{key}: {e}")),
                 None => Err(format!("{key} takes a span of the day such as \"22:00-07:00\", or \"\" for none, not {value}")),
             },
+            SettingType::Text { most } => match value.as_str() {
+                Some(text) if text.chars().count() <= most && !text.chars().any(char::is_control) => Ok(()),
+                _ => Err(format!("{key} takes one line of text of at most {most} characters, not {value}")),
+            },
+            SettingType::Mail => match value.as_str() {
+                Some(text) if text.is_empty() || crate::directory::check_email(text).is_ok() => Ok(()),
+                _ => Err(format!("{key} takes a mail address such as team@example.org, or \"\" for none, not {value}")),
+            },
+            SettingType::Colour => match value.as_str() {
+                Some(text) if text.is_empty() || is_colour(text) => Ok(()),
+                _ => Err(format!("{key} takes a colour such as \"#1f4e79\", or \"\" for none, not {value}")),
+            },
         }
     }
+}
+
+fn is_colour(text: &str) -> bool {
+    text.strip_prefix('#').is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 macro_rules! number {
@@ -204,6 +230,22 @@ pub const SETTINGS: &[SettingDeclaration] = &[
         help_fr: "Jours de conservation des textes et des envois. 0 : un texte est effacé dès qu’il est masqué ou expiré partout.",
         permission: Permission::SettingsManage,
     },
+    SettingDeclaration {
+        key: "branding.colour",
+        kind: SettingType::Colour,
+        default: "\"\"",
+        help_en: "The organization's colour in its mails, as #rrggbb. Empty: Carillon's blue.",
+        help_fr: "Couleur de l’organisation dans ses courriels, au format #rrggbb. Vide : le bleu de Carillon.",
+        permission: Permission::SettingsManage,
+    },
+    SettingDeclaration {
+        key: "branding.logo_url",
+        kind: SettingType::Text { most: 500 },
+        default: "\"\"",
+        help_en: "Where the organization's logo for its mails is: an address that begins with https://. Empty: no logo.",
+        help_fr: "Adresse du logo de l’organisation pour ses courriels ; elle commence par https://. Vide : pas de logo.",
+        permission: Permission::SettingsManage,
+    },
 ];
 
 /// When a kind of event also goes by email.
@@ -319,7 +361,7 @@ impl PolicySnapshot {
         for channel in ChannelKind::ALL {
             enabled[usize::from(channel.number())] = self.channel_enabled(*channel);
         }
-        Terms { version: self.version, enabled, email }
+        Terms { version: self.version, enabled, email, objections: [None; ChannelKind::ALL.len() + 1] }
     }
 }
 
@@ -331,9 +373,24 @@ pub struct Terms {
     enabled: [bool; ChannelKind::ALL.len() + 1],
     /// When it also goes by email.
     pub email: EmailMode,
+    objections: [Option<Reason>; ChannelKind::ALL.len() + 1],
 }
 
 impl Terms {
+    /// The same for one event, with what its source has against it by each channel.
+    #[must_use]
+    pub fn objecting(mut self, objection: impl Fn(ChannelKind) -> Option<Reason>) -> Terms {
+        for channel in ChannelKind::ALL {
+            self.objections[usize::from(channel.number())] = objection(*channel);
+        }
+        self
+    }
+
+    /// What the event's source has against this channel.
+    pub fn objection(&self, channel: ChannelKind) -> Option<Reason> {
+        self.objections[usize::from(channel.number())]
+    }
+
     /// Whether the organization lets this channel travel.
     pub fn enabled(&self, channel: ChannelKind) -> bool {
         self.enabled[usize::from(channel.number())]

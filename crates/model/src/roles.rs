@@ -36,6 +36,8 @@ words! {
         ConferencingManage = 13 "Conferencing/Manage",
         /// Send somebody their conferencing details again.
         ConferencingResend = 14 "Conferencing/Resend",
+        /// Check a conference ID and a PIN, as a conferencing bridge does.
+        ConferencingVerify = 18 "Conferencing/Verify",
         /// Dial plans, mailbox policies, mailboxes.
         TelephonyManage = 15 "Telephony/Manage",
         /// Modes and rules of mail apps.
@@ -113,7 +115,7 @@ impl Role {
             Role::NotificationAdmin => {
                 Permissions::of(&[PushSwitches, OrganizationUpdate, SendToGroups, SendToDevice, DirectoryRead, ContentReadOwn])
             }
-            Role::ConferencingAdmin => Permissions::of(&[ConferencingManage, ConferencingResend, DirectoryRead]),
+            Role::ConferencingAdmin => Permissions::of(&[ConferencingManage, ConferencingResend, ConferencingVerify, DirectoryRead]),
             Role::TelephonyAdmin => Permissions::of(&[TelephonyManage, DirectoryRead]),
             Role::MailAccessAdmin => Permissions::of(&[MailAppsManage, MailAppsDecide, DirectoryRead]),
             Role::HelpDesk => Permissions::of(&[SendToDevice, ConferencingResend, MailAppsDecide, DirectoryRead]),
@@ -259,7 +261,7 @@ mod tests {
             (&[PushSwitches], &[Owner, NotificationAdmin]),
             (&[OrganizationUpdate, SendToGroups], &[Owner, NotificationAdmin]),
             (&[SendToDevice], &[Owner, NotificationAdmin, HelpDesk]),
-            (&[ConferencingManage], &[Owner, ConferencingAdmin]),
+            (&[ConferencingManage, ConferencingVerify], &[Owner, ConferencingAdmin]),
             (&[ConferencingResend], &[Owner, ConferencingAdmin, HelpDesk]),
             (&[TelephonyManage], &[Owner, TelephonyAdmin]),
             (&[MailAppsManage], &[Owner, MailAccessAdmin]),
