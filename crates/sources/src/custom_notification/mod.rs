@@ -11,9 +11,11 @@
 
 use crate::letterhead::{self, Letter};
 use crate::phrases::Phrases;
-use model::policy::{EmailRule, SettingDeclaration, SettingType};
+use model::policy::{EmailRule, PolicySnapshot, SettingDeclaration, SettingType};
 use model::roles::Permission;
-use model::source::{Declaration, EventTypeDeclaration, Mail, Source, Telling, Words};
+use model::source::{Content, Declaration, EventTypeDeclaration, Mail, Source, Telling, Words};
+use model::{Locale, Timestamp};
+use serde_json::Value;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ static DECLARATION: Declaration = Declaration {
         help_fr: "Quand une notification personnalisée part aussi par courriel : off, jamais ; fallback, si aucun appareil de la personne ne peut la recevoir ; always, toujours.",
         permission: Permission::PushSwitches,
     }],
+    objects: &[],
+    cmdlets: &[],
 };
 
 static PHRASES: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!("en.ftl"), include_str!("fr.ftl")));
@@ -54,6 +58,11 @@ pub struct CustomNotification;
 impl Source for CustomNotification {
     fn declaration(&self) -> &'static Declaration {
         &DECLARATION
+    }
+
+    fn sample(&self, _kind: &'static str, locale: Locale, _settings: &PolicySnapshot, _now: Timestamp) -> Option<Content> {
+        let say = |phrase: &str| PHRASES.say(locale, phrase, &[]);
+        Some(Content { title: say("sample-title"), body: say("sample-body"), data: Value::Null })
     }
 
     fn words(&self, telling: &Telling<'_>) -> Words {
@@ -78,11 +87,12 @@ fn private(telling: &Telling<'_>) -> (String, String, Mail) {
 }
 
 fn mail(telling: &Telling<'_>, subject: String, heading: &str, body: &str, notice: &str) -> Mail {
-    let Telling { locale, organization, .. } = *telling;
+    let Telling { locale, organization, branding, .. } = *telling;
     Mail {
         subject,
         text: plain(heading, body, notice),
-        html: letterhead::document(&Letter { locale, organization, preview: body, heading, body, notice }),
+        html: letterhead::document(&Letter { locale, organization, branding, preview: body, heading, lines: &[], body, notice }),
+        ..Mail::default()
     }
 }
 
@@ -97,7 +107,8 @@ fn say(telling: &Telling<'_>, phrase: &str) -> String {
 
 /// Every phrase that the code above says.
 #[cfg(test)]
-const PHRASES_SAID: [&str; 5] = ["notice", "notice-private", "private-body", "private-subject", "private-title"];
+const PHRASES_SAID: [&str; 7] =
+    ["notice", "notice-private", "private-body", "private-subject", "private-title", "sample-body", "sample-title"];
 
 #[cfg(test)]
 mod tests;

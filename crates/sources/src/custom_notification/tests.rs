@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::phrases::outline;
-use model::source::Content;
+use model::source::{Branding, Content};
 use model::{Body, Locale, Timestamp, Title};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,6 +48,7 @@ fn tell(organization: &str, title: &str, body: &str, private: bool, locale: Loca
         private,
         at: Timestamp(0),
         organization,
+        branding: Branding::default(),
     })
 }
 

@@ -1,0 +1,159 @@
+//! What a verdict means for the person whose mailbox the extension belongs to: events with everything that there is to say,
+//! and whether they are wanted.
+//!
+//! Also a call that was taken becomes an event: all of its deliveries are suppressed with the reason, so that *why was I not
+//! told?* has an answer.
+
+use super::calls::{Ending, Finding, Verdict};
+use super::{CALL_MISSED, VOICEMAIL_RECEIVED, mailbox, policy_fields};
+use model::calls::Caller;
+use model::channel::ChannelKind;
+use model::decision::Reason;
+use model::source::{Existing, Happening, Subject};
+use model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// The audio of a voice message among an event's files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Audio {
+    /// Which of the event's files.
+    pub file: Uuid,
+    /// Its name for the reader.
+    pub name: String,
+    /// Media type (RFC 2046).
+    pub media_type: String,
+}
+
+/// What an event of this source says. Whatever else stands in its data is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// The call.
+    pub call_id: String,
+    /// Dial plan of the extension, as the telephone system wrote it.
+    pub dial_plan: String,
+    /// Who was called.
+    pub extension: String,
+    /// When.
+    pub called_at: Timestamp,
+    /// Who called, as the telephone system says.
+    #[serde(default)]
+    pub caller: Caller,
+    /// Whose number that is, where the directory knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_in_directory: Option<String>,
+    /// The reader's IANA time zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// What the call was.
+    pub verdict: Finding,
+    /// How it ended.
+    pub ending: Ending,
+    /// Whether the mailbox policy lets missed calls be mailed.
+    pub policy_allows: bool,
+    /// Whether the mailbox does.
+    pub mailbox_allows: bool,
+    /// The audio of a voice message, when it could be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Audio>,
+    /// The policy's words for mails with a voice message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice_mail_text: Option<String>,
+}
+
+/// The person behind a called extension.
+#[derive(Clone, Copy, Debug)]
+pub struct Called<'a> {
+    /// Who.
+    pub person: &'a Subject,
+    /// Their mailbox.
+    pub mailbox: &'a Existing,
+    /// The policy that it is under.
+    pub policy: &'a Existing,
+    /// Name of the person in the directory whose number the caller's is.
+    pub caller_in_directory: Option<&'a str>,
+    /// The audio of the voice message, when it could be had.
+    pub audio: Option<&'a Audio>,
+}
+
+/// The events of one verdict. A voice message makes two: itself, and the missed call that is suppressed because of it, unless
+/// that call was told already (`missed_told`).
+pub fn happenings(verdict: &Verdict, called: &Called<'_>, missed_told: bool) -> Vec<Happening> {
+    let flag = |object: &Existing, field: &str| object.document.get(field).and_then(Value::as_bool).unwrap_or(true);
+    let caller = verdict.caller.clone().known();
+    let told = Told {
+        call_id: verdict.call_id.clone(),
+        dial_plan: verdict.dial_plan.clone(),
+        extension: verdict.extension.clone(),
+        called_at: verdict.at,
+        caller_in_directory: called.caller_in_directory.filter(|_| caller.number.is_some()).map(str::to_owned),
+        caller,
+        timezone: called.person.timezone.clone(),
+        verdict: verdict.finding,
+        ending: verdict.ending,
+        policy_allows: flag(called.policy, policy_fields::MISSED_CALLS),
+        mailbox_allows: flag(called.mailbox, mailbox::MISSED_CALLS),
+        audio: None,
+        voice_mail_text: None,
+    };
+    let happening = |kind: &'static str, told: &Told| Happening {
+        kind,
+        person: called.person.id,
+        data: serde_json::to_value(told).expect("texts, flags and times are JSON"),
+        secret: None,
+        mail_to: None,
+    };
+    let mut events = Vec::with_capacity(2);
+    if verdict.finding == Finding::VoiceMessageLeft {
+        let text = super::fields::text(&called.policy.document, policy_fields::VOICE_MAIL_TEXT).map(str::to_owned);
+        let voice = Told { audio: called.audio.cloned(), voice_mail_text: text, ..told.clone() };
+        events.push(happening(VOICEMAIL_RECEIVED, &voice));
+    }
+    if !(missed_told && verdict.finding == Finding::VoiceMessageLeft) {
+        events.push(happening(CALL_MISSED, &told));
+    }
+    events
+}
+
+/// The number by which the directory is asked for a caller's name, in the spellings in which it may stand there: as it was
+/// signalled, with the dial plan's country code for a national number, and behind its prefix for an extension.
+pub fn spellings(caller: &str, plan: &Value) -> Vec<String> {
+    let Some(number) = model::objects::phone(caller) else { return Vec::new() };
+    let mut found = vec![number.clone()];
+    if number.starts_with('+') {
+        return found;
+    }
+    if let Some(rest) = number.strip_prefix("00") {
+        found.push(format!("+{rest}"));
+    } else if let (Some(code), Some(rest)) = (super::fields::text(plan, "countryOrRegionCode"), number.strip_prefix('0')) {
+        found.push(format!("+{code}{rest}"));
+    }
+    let digits = plan[super::dial_plan::DIGITS].as_u64();
+    if let Some(prefix) = super::fields::text(plan, "e164Prefix").filter(|_| digits == u64::try_from(number.len()).ok()) {
+        found.push(format!("{prefix}{number}"));
+    }
+    found
+}
+
+/// Why an event is not wanted by a channel. What the call was holds for every channel; the policy and the mailbox stop only
+/// the mail, while pushes follow the push switches (SPEC §5, §7).
+pub(super) fn objection(channel: Option<ChannelKind>, kind: &str, data: &Value) -> Option<Reason> {
+    if kind != CALL_MISSED {
+        return None;
+    }
+    match data.get("verdict").and_then(Value::as_str) {
+        Some("answered") => return Some(Reason::Answered),
+        Some("answered_elsewhere") => return Some(Reason::AnsweredElsewhere),
+        Some("voice_message_left") => return Some(Reason::VoiceMessageLeft),
+        _ => {}
+    }
+    let off = |field: &str| data.get(field) == Some(&Value::Bool(false));
+    match channel {
+        Some(ChannelKind::Email) | None if off("policyAllows") => Some(Reason::PolicyOff),
+        Some(ChannelKind::Email) | None if off("mailboxAllows") => Some(Reason::PreferenceOff),
+        _ => None,
+    }
+}
