@@ -114,6 +114,7 @@ async fn plan_all(store: Shared, tenant: TenantKey, events: u64) -> (u64, (Durat
     let (mut planned, mut reading, mut writing) = (0, Duration::ZERO, Duration::ZERO);
     for n in 0..events {
         let event = NewEvent {
+            inbox: true,
             id: Uuid::from_u128(u128::from(n) + 1),
             kind: "custom.notification".into(),
             actor: (Uuid::nil(), "rate".into()),

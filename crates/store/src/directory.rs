@@ -443,6 +443,8 @@ pub trait Directory {
     async fn people(&self, tenant: TenantKey, filter: PersonFilter, after: PersonKey, limit: u32) -> Result<Vec<Person>>;
     /// Everybody whom `name` may mean: by id, else external id, else UPN; at most ten.
     async fn find_people(&self, tenant: TenantKey, name: &str) -> Result<Vec<Named<PersonKey>>>;
+    /// Display names of the people who have this telephone number, two at most.
+    async fn people_with_phone(&self, tenant: TenantKey, number: &str) -> Result<Vec<String>>;
 
     /// Adds a group.
     async fn create_group(&self, tenant: TenantKey, id: Uuid, fields: GroupFields, once: Option<Once>) -> Result<Group>;

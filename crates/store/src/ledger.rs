@@ -122,9 +122,13 @@ pub trait Ledger {
 
     /// What was set, and the policy's version.
     async fn settings(&self, tenant: TenantKey) -> Result<(i64, BTreeMap<String, Value>)>;
-    /// Sets one value (`None` returns it to its default), keeps the new snapshot, answers the new version. With
+    /// Sets values (`None` returns one to its default), all or none, keeps the new snapshot, answers the new version. With
     /// `expected`, only at that version.
-    async fn put_setting(&self, tenant: TenantKey, key: &str, value: Option<Value>, expected: Option<i64>) -> Result<i64>;
+    async fn put_settings(&self, tenant: TenantKey, changes: Vec<(String, Option<Value>)>, expected: Option<i64>) -> Result<i64>;
+    /// The same for one value.
+    async fn put_setting(&self, tenant: TenantKey, key: &str, value: Option<Value>, expected: Option<i64>) -> Result<i64> {
+        self.put_settings(tenant, vec![(key.to_owned(), value)], expected).await
+    }
     /// What was set at a version, for replaying.
     async fn settings_at(&self, tenant: TenantKey, version: i64) -> Result<Option<BTreeMap<String, Value>>>;
 

@@ -60,6 +60,12 @@ pub enum StoreError {
     /// There is no such object.
     #[error("there is no such object")]
     NotFound,
+    /// Another object refers to it.
+    #[error("the object is in use")]
+    InUse {
+        /// One that does.
+        by: Uuid,
+    },
     /// The object is part of an import that is being applied; try again after it.
     #[error("an import is being applied to this object")]
     ImportPending,

@@ -46,6 +46,8 @@ pub struct Text {
 /// An event to be accepted.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
+    /// Whether it stands in the inbox.
+    pub inbox: bool,
     /// Outside name.
     pub id: Uuid,
     /// Name of its type.

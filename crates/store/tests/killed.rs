@@ -38,6 +38,7 @@ async fn open(folder: &Path) -> (Sqlite, TenantKey) {
 
 async fn accept(store: &Sqlite, tenant: TenantKey, id: Uuid) {
     let event = NewEvent {
+        inbox: true,
         id,
         kind: "custom.notification".into(),
         actor: (Uuid::nil(), "Ada".into()),

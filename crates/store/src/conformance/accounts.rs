@@ -36,6 +36,11 @@ async fn a_setting_moves_the_policys_version_and_old_versions_can_be_replayed(st
     let on = store.put_setting(stage.tenant, "push.apns.enabled", Some(json!(false)), Some(first)).await.expect("set");
     let off = store.put_setting(stage.tenant, "push.apns.enabled", None, None).await.expect("back to the default");
     assert!(first < on && on < off);
+    let both = vec![("push.fcm.enabled".to_owned(), Some(json!(false))), ("push.apns.enabled".to_owned(), Some(json!(true)))];
+    let set = store.put_settings(stage.tenant, both, Some(off)).await.expect("set");
+    assert_eq!((set, store.settings(stage.tenant).await.expect("settings").1.len()), (off + 1, 2), "several make one version");
+    let none = vec![("push.fcm.enabled".to_owned(), None), ("push.apns.enabled".to_owned(), None)];
+    let off = store.put_settings(stage.tenant, none, Some(set)).await.expect("back to the defaults");
     let stage = stage.reopen().await;
     let store = &stage.store;
     assert_eq!(store.settings(stage.tenant).await.expect("settings"), (off, empty.clone()));
@@ -103,7 +108,8 @@ async fn a_persons_token_names_them_while_they_are_active(stage: Stage) {
 
 async fn an_object_has_a_name_of_its_own_and_changes_at_its_version(stage: Stage) {
     let (store, tenant, role, held) = (&stage.store, stage.tenant, ObjectKind::Role, ObjectKind::RoleAssignment);
-    let object = |n: u128, name: &str| NewObject { id: Uuid::from_u128(n), name: name.into(), document: json!({"n": name}) };
+    let object =
+        |n: u128, name: &str| NewObject { id: Uuid::from_u128(n), name: name.into(), document: json!({"n": name}), ..NewObject::default() };
     for n in 1..=3 {
         let made = store.create_object(tenant, role, object(n, &format!("role {n}")), None).await.expect("made");
         assert_eq!((made.version, made.created_at), (1, stage.now()));

@@ -11,6 +11,7 @@ mod cluster;
 mod directory;
 mod import;
 mod inboxes;
+mod managed;
 mod scene;
 mod stopping;
 
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Story> {
         acceptance::STORIES,
         campaigns::STORIES,
         inboxes::STORIES,
+        managed::STORIES,
         stopping::STORIES,
         cluster::STORIES,
     ]

@@ -151,6 +151,7 @@ impl Stage {
     /// An event for these people, worth telling for a day.
     pub(super) fn event(&self, people: &[PersonKey]) -> NewEvent {
         NewEvent {
+            inbox: true,
             id: self.id(),
             kind: "custom.notification".into(),
             actor: (Uuid::from_u128(7), "Ada".into()),

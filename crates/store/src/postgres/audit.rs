@@ -33,15 +33,23 @@ const GROUPS_OF: &str = "SELECT DISTINCT b.grp FROM member b JOIN meta m ON m.te
 const DEVICES_OF: &str = "SELECT DISTINCT key FROM device WHERE tenant = $1 AND owner = $2";
 const TOKENS_OF: &str = "DELETE FROM token WHERE tenant = $1 AND device = $2";
 const ANSWERS: &str = "DELETE FROM answer WHERE tenant = $1 AND position($2::bytea IN body) > 0";
-const TEXTS: &str = "UPDATE event SET title = NULL, body = NULL, data = 'null' WHERE tenant = $1 AND title IS NOT NULL AND recipients = 1 \
-    AND key IN (SELECT event FROM personal WHERE person = $2)";
+const TEXTS: &str = "UPDATE event SET title = NULL, body = NULL, data = 'null' WHERE tenant = $1 AND recipients = 1 AND ( \
+    title IS NOT NULL AND key IN (SELECT event FROM personal WHERE person = $2) \
+    OR inbox_seq IS NULL AND data <> 'null' AND EXISTS (SELECT 1 FROM delivery d WHERE d.event = event.key AND d.person = $2))";
 const UNLINK: &str = "UPDATE delivery SET device = NULL, registration = NULL WHERE person = $2 AND (device IS NOT NULL OR registration IS NOT NULL) \
     AND event IN (SELECT key FROM event WHERE tenant = $1 AND forgotten = 0)";
 const ENTRIES_OF: &str = "DELETE FROM audit_about WHERE tenant = $1 AND person = $2";
+/// What is kept for the person alone, such as a mailbox: it has the person's outside name.
+const OWN: [&str; 3] = [
+    "DELETE FROM object_key WHERE tenant = $1 AND object IN (SELECT id FROM object WHERE tenant = $1 AND name = $2)",
+    "DELETE FROM object_link WHERE tenant = $1 AND object IN (SELECT id FROM object WHERE tenant = $1 AND name = $2)",
+    "DELETE FROM object WHERE tenant = $1 AND name = $2",
+];
 /// What else names a person by the inside name.
 /// What the person sent as an administrator stays, under no name.
 const SENT: &str = "UPDATE event SET actor_name = '' WHERE tenant = $1 AND actor_token = $2";
-const REST: [&str; 7] = [
+const REST: [&str; 8] = [
+    "DELETE FROM phone WHERE tenant = $1 AND person = $2",
     "DELETE FROM token WHERE tenant = $1 AND person = $2",
     "DELETE FROM code WHERE tenant = $1 AND person = $2",
     "DELETE FROM receipt WHERE person = $2 AND event IN (SELECT key FROM event WHERE tenant = $1 AND forgotten = 0)",
@@ -153,6 +161,9 @@ fn erase(c: &Connection, now: Timestamp, tenant: TenantKey, person: PersonKey) -
     c.prepare_cached(ANSWERS)?.execute(params![tenant.0, outside.to_string().into_bytes()])?;
     c.prepare_cached(SENT)?.execute(params![tenant.0, outside.as_bytes()])?;
     let both = [tenant.0, person.0];
+    for sql in OWN {
+        c.prepare_cached(sql)?.execute(params![tenant.0, outside.to_string()])?;
+    }
     let texts = c.prepare_cached(TEXTS)?.execute(both)? as u64;
     let deliveries = c.prepare_cached(UNLINK)?.execute(both)? as u64;
     let entries = c.prepare_cached(ENTRIES_OF)?.execute(both)? as u64;
@@ -183,6 +194,9 @@ pub(super) const STATEMENTS: &[&str] = &[
     SENT,
     ANSWERS,
     TEXTS,
+    OWN[0],
+    OWN[1],
+    OWN[2],
     UNLINK,
     ENTRIES_OF,
     REST[0],
@@ -191,4 +205,6 @@ pub(super) const STATEMENTS: &[&str] = &[
     REST[3],
     REST[4],
     REST[5],
+    REST[6],
+    REST[7],
 ];

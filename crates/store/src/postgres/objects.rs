@@ -4,7 +4,7 @@ use super::args::params;
 use super::link::{Connection, Row};
 use super::{Postgres, once};
 use crate::sqlite::columns::{id, json, to_json};
-use crate::{NewObject, Object, Objects, Once, Result, StoreError};
+use crate::{Accepted, Change, NewObject, Object, Objects, Once, Result, Step, StoreError};
 use async_trait::async_trait;
 use model::objects::ObjectKind;
 use model::{TenantKey, Timestamp};
@@ -14,11 +14,28 @@ const LIST: &str = "SELECT id, name, version, document, created_at, changed_at F
     WHERE tenant = $1 AND kind = $2 AND id > $3 ORDER BY id LIMIT $4";
 const ONE: &str = "SELECT id, name, version, document, created_at, changed_at FROM object WHERE tenant = $1 AND kind = $2 AND id = $3";
 const NAMED: &str = "SELECT id, name, version, document, created_at, changed_at FROM object WHERE tenant = $1 AND kind = $2 AND name = $3";
-const CREATE: &str = "INSERT INTO object (tenant, kind, id, name, version, document, created_at, changed_at) \
-    VALUES ($1, $2, $3, $4, 1, $5, $6, $6)";
-const CHANGE: &str = "UPDATE object SET name = $4, document = $5, changed_at = $6, version = version + 1 \
+const CREATE: &str = "INSERT INTO object (tenant, kind, id, name, version, document, created_at, changed_at, due_at) \
+    VALUES ($1, $2, $3, $4, 1, $5, $6, $6, $7)";
+const CHANGE: &str = "UPDATE object SET name = $4, document = $5, changed_at = $6, due_at = $7, version = version + 1 \
     WHERE tenant = $1 AND kind = $2 AND id = $3";
 const DELETE: &str = "DELETE FROM object WHERE tenant = $1 AND kind = $2 AND id = $3";
+const LINKED: &str = "SELECT o.id, o.name, o.version, o.document, o.created_at, o.changed_at FROM object_link l \
+    JOIN object o ON o.tenant = l.tenant AND o.kind = l.kind AND o.id = l.object \
+    WHERE l.tenant = $1 AND l.target = $2 AND l.kind = $3 ORDER BY o.id LIMIT $4";
+const KEYED: &str = "SELECT o.id, o.name, o.version, o.document, o.created_at, o.changed_at FROM object_key k \
+    JOIN object o ON o.tenant = k.tenant AND o.kind = k.kind AND o.id = k.object WHERE k.tenant = $1 AND k.kind = $2 AND k.key = $3";
+const DUE: &str = "SELECT id, name, version, document, created_at, changed_at FROM object \
+    WHERE tenant = $1 AND kind = $2 AND due_at <= $3 ORDER BY due_at LIMIT $4";
+const NEXT_DUE: &str = "SELECT MIN(due_at) FROM object WHERE tenant = $1 AND kind = $2 AND due_at IS NOT NULL";
+const FILE: &str = "SELECT content FROM file WHERE tenant = $1 AND id = $2";
+const KEEP_FILE: &str = "INSERT INTO file (tenant, id, content, until) VALUES ($1, $2, $3, $4)";
+const KEY: &str = "INSERT INTO object_key (tenant, kind, key, object) VALUES ($1, $2, $3, $4)";
+const KEY_OF: &str = "SELECT object FROM object_key WHERE tenant = $1 AND kind = $2 AND key = $3";
+const FORGET_KEYS: &str = "DELETE FROM object_key WHERE tenant = $1 AND object = $2";
+const LINK: &str = "INSERT INTO object_link (tenant, target, kind, object) VALUES ($1, $2, $3, $4)";
+const FORGET_LINKS: &str = "DELETE FROM object_link WHERE tenant = $1 AND object = $2";
+const IN_USE: &str = "SELECT object FROM object_link WHERE tenant = $1 AND target = $2 LIMIT 1";
+const IS_THERE: &str = "SELECT 1 FROM object WHERE tenant = $1 AND id = $2 LIMIT 1";
 
 #[async_trait]
 impl Objects for Postgres {
@@ -48,36 +65,158 @@ impl Objects for Postgres {
     async fn create_object(&self, tenant: TenantKey, kind: ObjectKind, object: NewObject, once: Option<Once>) -> Result<Object> {
         self.edit(tenant, move |c, now| {
             once::refuse_repeat(c, tenant, once.as_ref(), now)?;
-            free(c, tenant, kind, &object)?;
-            let NewObject { id, name, document } = &object;
-            let values = params![tenant.0, kind.number(), id.as_bytes(), name, to_json(document)?, now.0];
-            c.prepare_cached(CREATE)?.execute(values)?;
+            make(c, now, tenant, kind, &object)?;
             once::keep(c, tenant, once.as_ref(), now)?;
-            one(c, tenant, kind, *id)?.ok_or(StoreError::NotFound)
+            one(c, tenant, kind, object.id)?.ok_or(StoreError::NotFound)
         })
         .await
     }
 
     async fn change_object(&self, tenant: TenantKey, kind: ObjectKind, object: NewObject, expected: Option<i64>) -> Result<Object> {
         self.edit(tenant, move |c, now| {
-            at_version(c, tenant, kind, object.id, expected)?;
-            free(c, tenant, kind, &object)?;
-            let NewObject { id, name, document } = &object;
-            let values = params![tenant.0, kind.number(), id.as_bytes(), name, to_json(document)?, now.0];
-            c.prepare_cached(CHANGE)?.execute(values)?;
-            one(c, tenant, kind, *id)?.ok_or(StoreError::NotFound)
+            alter(c, now, tenant, kind, &object, expected)?;
+            one(c, tenant, kind, object.id)?.ok_or(StoreError::NotFound)
         })
         .await
     }
 
     async fn delete_object(&self, tenant: TenantKey, kind: ObjectKind, id: Uuid, expected: Option<i64>) -> Result<()> {
-        self.edit(tenant, move |c, _| {
-            at_version(c, tenant, kind, id, expected)?;
-            c.prepare_cached(DELETE)?.execute(params![tenant.0, kind.number(), id.as_bytes()])?;
-            Ok(())
+        self.edit(tenant, move |c, _| end(c, tenant, kind, id, expected)).await
+    }
+
+    async fn objects_linked(&self, tenant: TenantKey, kind: ObjectKind, target: Uuid, limit: u32) -> Result<Vec<Object>> {
+        self.read(move |c| {
+            let mut linked = c.prepare_cached(LINKED)?;
+            let mut rows = linked.query(params![tenant.0, target.as_bytes(), kind.number(), limit])?;
+            let mut objects = Vec::new();
+            while let Some(row) = rows.next()? {
+                objects.push(object(row)?);
+            }
+            Ok(objects)
         })
         .await
     }
+
+    async fn object_keyed(&self, tenant: TenantKey, kind: ObjectKind, key: &str) -> Result<Option<Object>> {
+        let key = key.to_owned();
+        self.read(move |c| {
+            let mut keyed = c.prepare_cached(KEYED)?;
+            let mut rows = keyed.query(params![tenant.0, kind.number(), key])?;
+            rows.next()?.map(object).transpose()
+        })
+        .await
+    }
+
+    async fn objects_due(&self, tenant: TenantKey, kind: ObjectKind, until: Timestamp, limit: u32) -> Result<Vec<Object>> {
+        self.read(move |c| {
+            let mut due = c.prepare_cached(DUE)?;
+            let mut rows = due.query(params![tenant.0, kind.number(), until.0, limit])?;
+            let mut objects = Vec::new();
+            while let Some(row) = rows.next()? {
+                objects.push(object(row)?);
+            }
+            Ok(objects)
+        })
+        .await
+    }
+
+    async fn next_due(&self, tenant: TenantKey, kind: ObjectKind) -> Result<Option<Timestamp>> {
+        self.read(move |c| {
+            let mut next = c.prepare_cached(NEXT_DUE)?;
+            let mut rows = next.query(params![tenant.0, kind.number()])?;
+            let row = rows.next()?;
+            Ok(row.map(|row| row.get::<Option<i64>>(0)).transpose()?.flatten().map(Timestamp))
+        })
+        .await
+    }
+
+    async fn file(&self, tenant: TenantKey, id: Uuid) -> Result<Option<Vec<u8>>> {
+        self.read(move |c| {
+            let mut file = c.prepare_cached(FILE)?;
+            let mut rows = file.query(params![tenant.0, id.as_bytes()])?;
+            Ok(rows.next()?.map(|row| row.get::<Vec<u8>>(0)).transpose()?)
+        })
+        .await
+    }
+
+    async fn change(&self, tenant: TenantKey, change: Change) -> Result<Vec<Accepted>> {
+        let span = self.span();
+        self.edit(tenant, move |c, now| {
+            once::refuse_repeat(c, tenant, change.once.as_ref(), now)?;
+            for step in &change.steps {
+                match step {
+                    Step::Make(kind, object) => make(c, now, tenant, *kind, object)?,
+                    Step::Change(kind, object, expected) => alter(c, now, tenant, *kind, object, *expected)?,
+                    Step::End(kind, id, expected) => end(c, tenant, *kind, *id, *expected)?,
+                }
+            }
+            for file in &change.files {
+                c.prepare_cached(KEEP_FILE)?.execute(params![tenant.0, file.id.as_bytes(), file.content, file.until.0])?;
+            }
+            let accepted =
+                change.events.iter().map(|event| super::outbox::accept::accept(c, now, tenant, event, span)).collect::<Result<Vec<_>>>()?;
+            once::keep(c, tenant, change.once.as_ref(), now)?;
+            Ok(accepted)
+        })
+        .await
+    }
+}
+
+fn make(c: &Connection, now: Timestamp, tenant: TenantKey, kind: ObjectKind, object: &NewObject) -> Result<()> {
+    free(c, tenant, kind, object)?;
+    let NewObject { id, name, document, due, .. } = object;
+    let values = params![tenant.0, kind.number(), id.as_bytes(), name, to_json(document)?, now.0, due.map(|due| due.0)];
+    c.prepare_cached(CREATE)?.execute(values)?;
+    bind(c, tenant, kind, object)
+}
+
+fn alter(c: &Connection, now: Timestamp, tenant: TenantKey, kind: ObjectKind, object: &NewObject, expected: Option<i64>) -> Result<()> {
+    at_version(c, tenant, kind, object.id, expected)?;
+    free(c, tenant, kind, object)?;
+    let NewObject { id, name, document, due, .. } = object;
+    let values = params![tenant.0, kind.number(), id.as_bytes(), name, to_json(document)?, now.0, due.map(|due| due.0)];
+    c.prepare_cached(CHANGE)?.execute(values)?;
+    unbind(c, tenant, *id)?;
+    bind(c, tenant, kind, object)
+}
+
+fn end(c: &Connection, tenant: TenantKey, kind: ObjectKind, gone: Uuid, expected: Option<i64>) -> Result<()> {
+    at_version(c, tenant, kind, gone, expected)?;
+    let mut in_use = c.prepare_cached(IN_USE)?;
+    let mut rows = in_use.query(params![tenant.0, gone.as_bytes()])?;
+    if let Some(row) = rows.next()? {
+        return Err(StoreError::InUse { by: id(&row.get::<Vec<u8>>(0)?)? });
+    }
+    c.prepare_cached(DELETE)?.execute(params![tenant.0, kind.number(), gone.as_bytes()])?;
+    unbind(c, tenant, gone)
+}
+
+/// Writes an object's further names and what it refers to.
+fn bind(c: &Connection, tenant: TenantKey, kind: ObjectKind, object: &NewObject) -> Result<()> {
+    for key in &object.keys {
+        let mut key_of = c.prepare_cached(KEY_OF)?;
+        let mut rows = key_of.query(params![tenant.0, kind.number(), key])?;
+        if let Some(row) = rows.next()? {
+            return Err(StoreError::Taken { field: "key", by: id(&row.get::<Vec<u8>>(0)?)? });
+        }
+        c.prepare_cached(KEY)?.execute(params![tenant.0, kind.number(), key, object.id.as_bytes()])?;
+    }
+    for target in &object.links {
+        // What is referred to may have ended since it was looked at.
+        let mut is_there = c.prepare_cached(IS_THERE)?;
+        if is_there.query(params![tenant.0, target.as_bytes()])?.next()?.is_none() {
+            return Err(StoreError::NotFound);
+        }
+        c.prepare_cached(LINK)?.execute(params![tenant.0, target.as_bytes(), kind.number(), object.id.as_bytes()])?;
+    }
+    Ok(())
+}
+
+fn unbind(c: &Connection, tenant: TenantKey, id: Uuid) -> Result<()> {
+    for forget in [FORGET_KEYS, FORGET_LINKS] {
+        c.prepare_cached(forget)?.execute(params![tenant.0, id.as_bytes()])?;
+    }
+    Ok(())
 }
 
 fn one(c: &Connection, tenant: TenantKey, kind: ObjectKind, id: Uuid) -> Result<Option<Object>> {
@@ -121,4 +260,24 @@ fn object(row: &Row) -> Result<Object> {
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[LIST, ONE, NAMED, CREATE, CHANGE, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[
+    LIST,
+    ONE,
+    NAMED,
+    CREATE,
+    CHANGE,
+    DELETE,
+    LINKED,
+    KEYED,
+    KEY,
+    KEY_OF,
+    FORGET_KEYS,
+    LINK,
+    FORGET_LINKS,
+    IN_USE,
+    IS_THERE,
+    DUE,
+    NEXT_DUE,
+    FILE,
+    KEEP_FILE,
+];

@@ -5,8 +5,12 @@ use super::link::{Connection, OptionalExtension};
 use crate::{Result, StoreError};
 
 /// The schema's versions, oldest first: entry `n` leads from version `n` to `n + 1`. A released entry is never edited.
-pub(crate) const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("folded.sql"), concat!(include_str!("rights.sql"), include_str!("audit.sql"))];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("folded.sql"),
+    concat!(include_str!("rights.sql"), include_str!("audit.sql")),
+    include_str!("managed.sql"),
+];
 
 /// Held by whoever makes or changes the tables (0x43415249 is "CARI").
 const LOCK: &str = "SELECT pg_advisory_lock(1128354377, 1)";

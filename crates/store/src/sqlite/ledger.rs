@@ -54,9 +54,8 @@ impl Ledger for Sqlite {
         self.read(move |c| Ok((policy_version(c, tenant)?, settings(c, tenant)?))).await
     }
 
-    async fn put_setting(&self, tenant: TenantKey, key: &str, value: Option<Value>, expected: Option<i64>) -> Result<i64> {
-        let key = key.to_owned();
-        self.write(WriteLane::Urgent, move |c, now| put_setting(c, tenant, &key, value.as_ref(), expected, now)).await
+    async fn put_settings(&self, tenant: TenantKey, changes: Vec<(String, Option<Value>)>, expected: Option<i64>) -> Result<i64> {
+        self.write(WriteLane::Urgent, move |c, now| put_settings(c, tenant, &changes, expected, now)).await
     }
 
     async fn settings_at(&self, tenant: TenantKey, version: i64) -> Result<Option<BTreeMap<String, Value>>> {
@@ -161,15 +160,23 @@ fn settings(c: &Connection, tenant: TenantKey) -> Result<BTreeMap<String, Value>
     Ok(settings)
 }
 
-fn put_setting(c: &Connection, tenant: TenantKey, key: &str, value: Option<&Value>, expected: Option<i64>, now: Timestamp) -> Result<i64> {
+fn put_settings(
+    c: &Connection,
+    tenant: TenantKey,
+    changes: &[(String, Option<Value>)],
+    expected: Option<i64>,
+    now: Timestamp,
+) -> Result<i64> {
     let current = policy_version(c, tenant)?;
     if expected.is_some_and(|expected| expected != current) {
         return Err(StoreError::Stale { current });
     }
-    match value {
-        Some(value) => c.prepare_cached(PUT_SETTING)?.execute(params![tenant.0, key, to_json(value)?])?,
-        None => c.prepare_cached(DROP_SETTING)?.execute(params![tenant.0, key])?,
-    };
+    for (key, value) in changes {
+        match value {
+            Some(value) => c.prepare_cached(PUT_SETTING)?.execute(params![tenant.0, key, to_json(value)?])?,
+            None => c.prepare_cached(DROP_SETTING)?.execute(params![tenant.0, key])?,
+        };
+    }
     c.prepare_cached(NEXT_POLICY)?.execute([tenant.0])?;
     let snapshot = to_json(&settings(c, tenant)?)?;
     c.prepare_cached(KEEP_POLICY)?.execute(params![tenant.0, current + 1, now.0, snapshot])?;

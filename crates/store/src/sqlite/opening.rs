@@ -15,6 +15,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("forecast.sql"),
     include_str!("folded.sql"),
     concat!(include_str!("rights.sql"), include_str!("audit.sql")),
+    include_str!("managed.sql"),
 ];
 
 /// Page cache of the writer, in KiB: the working set of a campaign's settlements.

@@ -63,6 +63,7 @@ async fn open_postgres(address: &str) -> Result<Postgres> {
 
 fn event_for(people: std::ops::RangeInclusive<u32>, id: u128) -> NewEvent {
     NewEvent {
+        inbox: true,
         id: Uuid::from_u128(id),
         kind: "custom.notification".into(),
         actor: (Uuid::from_u128(7), "Ada Ōé".into()),
@@ -173,8 +174,28 @@ async fn populate(store: &dyn Store) -> TenantKey {
     let opens = TokenUse::Admin { role: model::roles::RoleId::BuiltIn(model::roles::Role::Owner), scope: model::roles::Scope::Everything };
     let token = NewToken { id: Uuid::from_u128(6), hash: [6; 32], name: "t".into(), opens, expires_at: None };
     store.create_token(tenant, token, None).await.expect("a token");
-    let object = NewObject { id: Uuid::from_u128(7), name: "Watch".into(), document: json!({"permissions": ["Directory/Read"]}) };
+    let object = NewObject {
+        id: Uuid::from_u128(7),
+        name: "Watch".into(),
+        document: json!({"permissions": ["Directory/Read"]}),
+        ..NewObject::default()
+    };
     store.create_object(tenant, model::objects::ObjectKind::Role, object, None).await.expect("a role");
+    let until = Timestamp(i64::MAX / 2);
+    let held = NewObject {
+        id: Uuid::from_u128(8),
+        name: "held".into(),
+        document: json!({}),
+        keys: vec!["key".into()],
+        links: vec![Uuid::from_u128(7)],
+        due: Some(until),
+    };
+    let change = crate::Change {
+        steps: vec![crate::Step::Make(model::objects::ObjectKind::Work, held)],
+        files: vec![crate::NewFile { id: Uuid::from_u128(9), content: vec![0, 255, 10], until }],
+        ..crate::Change::default()
+    };
+    store.change(tenant, change).await.expect("an object with a key, a link and a file");
     store.raise_alarm(tenant, "disk_low", "the disk is low").await.expect("raised");
     let take = LimitTake { counted: Counted::GroupSends, allowed: 25, window: HOUR };
     let acceptance = Acceptance { event: event_for(1..=40, 100), takes: vec![take], policy: None, once: None, plan: None };

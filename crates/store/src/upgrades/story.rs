@@ -182,6 +182,7 @@ async fn accounts(store: &Shared, tenant: TenantKey) -> Result<()> {
 
 fn event(number: u32, people: impl Iterator<Item = u32>) -> NewEvent {
     NewEvent {
+        inbox: true,
         id: id(5, number),
         kind: "custom.notification".into(),
         actor: (id(7, 1), "Ada".into()),

@@ -120,6 +120,21 @@ pub(super) fn find(c: &Connection, tenant: TenantKey, name: &str) -> Result<Vec<
     )
 }
 
+/// Names of the people whose number this is, two at most.
+const WITH_PHONE: &str = "SELECT p.display_name FROM phone f JOIN person p ON p.tenant = f.tenant AND p.key = f.person AND p.since <= $2 AND p.until > $2 \
+    WHERE f.tenant = $1 AND f.number = $3 AND strpos(p.phones, '\"' || $3 || '\"') > 0 ORDER BY p.key LIMIT 2";
+
+pub(super) fn with_phone(c: &Connection, tenant: TenantKey, number: &str) -> Result<Vec<String>> {
+    let generation = generation(c, tenant)?;
+    let mut statement = c.prepare_cached(WITH_PHONE)?;
+    let mut rows = statement.query(params![tenant.0, generation, number])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(row.get(0)?);
+    }
+    Ok(found)
+}
+
 fn check_unique(c: &Connection, tenant: TenantKey, generation: i64, but: u32, fields: &PersonFields) -> Result<()> {
     must_be_free(
         c,

@@ -24,14 +24,20 @@ const EVENT: &str = "INSERT INTO event (tenant, id, kind, state, actor_token, ac
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) RETURNING key";
 
 /// Accepts an event, or refuses it and leaves no trace.
-pub(super) fn accept(c: &Connection, now: Timestamp, tenant: TenantKey, acceptance: &Acceptance, span: Span) -> Result<Accepted> {
+pub(in crate::postgres) fn accept(
+    c: &Connection,
+    now: Timestamp,
+    tenant: TenantKey,
+    acceptance: &Acceptance,
+    span: Span,
+) -> Result<Accepted> {
     let Acceptance { event, takes, policy, once, plan } = acceptance;
     once::refuse_repeat(c, tenant, once.as_ref(), now)?;
     let due_now = event.due_at.is_none_or(|due| due <= now);
     if plan.is_some() && !due_now {
         return Err(StoreError::Broken("an event that waits for its hour cannot come with its plan".into()));
     }
-    let (inbox_seq, current) = if due_now {
+    let (inbox_seq, current) = if due_now && event.inbox {
         let (seq, policy) = inbox::next_seq_and_policy(c, tenant)?;
         (Some(seq), policy)
     } else {
@@ -41,7 +47,7 @@ pub(super) fn accept(c: &Connection, now: Timestamp, tenant: TenantKey, acceptan
         return Err(StoreError::Stale { current });
     }
     takes.iter().try_for_each(|take| refuse_surplus(c, tenant, take, now))?;
-    let key = insert(c, now, tenant, event, inbox_seq)?;
+    let key = insert(c, now, tenant, event, (due_now, inbox_seq))?;
     audience::write(c, key, &event.audience, &event.by_device_only)?;
     if let Some(seq) = inbox_seq {
         inbox::place(c, key, seq, event.audience.len())?;
@@ -77,8 +83,8 @@ fn refuse_surplus(c: &Connection, tenant: TenantKey, take: &LimitTake, now: Time
     Err(StoreError::OverLimit { counted: take.counted, allowed: take.allowed, retry_after })
 }
 
-fn insert(c: &Connection, now: Timestamp, tenant: TenantKey, event: &NewEvent, inbox_seq: Option<i64>) -> Result<EventKey> {
-    let state = if inbox_seq.is_some() { EventState::Accepted } else { EventState::Scheduled };
+fn insert(c: &Connection, now: Timestamp, tenant: TenantKey, event: &NewEvent, (due, inbox_seq): (bool, Option<i64>)) -> Result<EventKey> {
+    let state = if due { EventState::Accepted } else { EventState::Scheduled };
     let key = c.prepare_cached(EVENT)?.query_row(
         params![
             tenant.0,

@@ -1,7 +1,7 @@
 //! The outbox in PostgreSQL. Each verb is one transaction; the files beside this one hold the steps, in the order in which
 //! an event meets them.
 
-mod accept;
+pub(super) mod accept;
 mod audience;
 mod claim;
 mod counts;

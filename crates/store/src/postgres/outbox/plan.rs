@@ -21,7 +21,9 @@ const SEGMENTS: &str = "INSERT INTO segment (tenant, event, channel, lane, first
     SELECT $1, $2, u.channel, $4, $5, $6, u.due, u.generation, CASE u.generation WHEN 1 THEN $9::bytea END \
     FROM unnest($3::bigint[], $7::bigint[], $8::bigint[]) AS u (channel, due, generation) RETURNING key, channel, generation";
 const MOVE: &str = "UPDATE event SET cursor = $2, planned_people = $3, policy_version = $4, state = $5, done_at = $6, \
-    reached_people = reached_people + $7 WHERE key = $1";
+    reached_people = reached_people + $7, \
+    title = CASE WHEN $5::smallint = 4 AND sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE title END, \
+    body = CASE WHEN $5::smallint = 4 AND sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE body END WHERE key = $1";
 const HAS_SEGMENT: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE event = $1)";
 const COME: &str = "SELECT key, tenant, recipients FROM event WHERE done_at IS NULL AND state = 1 AND due_at <= $1 ORDER BY due_at LIMIT $2 \
     FOR NO KEY UPDATE SKIP LOCKED";

@@ -68,7 +68,10 @@ const GONE: &str = "DELETE FROM segment WHERE key = ANY ($1)";
 pub(super) const HOLD_END: &str = "SELECT pg_advisory_xact_lock(key) FROM (SELECT key FROM unnest($1::bigint[]) AS u (key) ORDER BY key) k";
 const EVENTS: &str = "SELECT e.key, e.state FROM event e WHERE e.key = ANY ($1) AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.event = e.key) \
     ORDER BY e.key";
-const DONE: &str = "UPDATE event SET state = 4, done_at = $2 WHERE key = $1 AND state = 3";
+/// Secrets that nobody fetches from an inbox are erased with the last delivery.
+const DONE: &str = "UPDATE event SET state = 4, done_at = $2, \
+    title = CASE WHEN sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE title END, \
+    body = CASE WHEN sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE body END WHERE key = $1 AND state = 3";
 const HOLDING: &str = "SELECT key, last, node IS NOT NULL, first FROM segment WHERE event = $1 AND channel = $2 AND first <= $3 \
     ORDER BY first DESC LIMIT 1 FOR UPDATE";
 const HURRY: &str = "UPDATE segment SET due = least(due, $2) WHERE key = $1";

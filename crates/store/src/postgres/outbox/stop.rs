@@ -13,7 +13,9 @@ const STATE: &str = "SELECT state FROM event WHERE key = $1 AND tenant = $2 FOR 
 /// Segments are held before their event and before their rows, as a settlement does.
 const HOLD_SEGMENTS: &str = "SELECT key FROM segment WHERE event = $1 ORDER BY key FOR UPDATE";
 const HOLD_HOLDING: &str = "SELECT key FROM segment WHERE event = $1 AND first <= $2 AND last >= $2 ORDER BY key FOR UPDATE";
-const CANCEL: &str = "UPDATE event SET state = 5, done_at = $2 WHERE key = $1";
+const CANCEL: &str = "UPDATE event SET state = 5, done_at = $2, \
+    title = CASE WHEN sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE title END, \
+    body = CASE WHEN sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE body END WHERE key = $1";
 const WAKE_EVENT: &str =
     "UPDATE segment SET woken = generation + 1, due = CASE WHEN node IS NULL THEN least(due, $2) ELSE due END WHERE event = $1";
 /// Events that may hold waiting rows of a person; the rest of a cancelled event is ended by its own waking.

@@ -45,6 +45,11 @@ impl Directory for Sqlite {
         self.read(move |c| people::find(c, tenant, &name)).await
     }
 
+    async fn people_with_phone(&self, tenant: TenantKey, number: &str) -> Result<Vec<String>> {
+        let number = number.to_owned();
+        self.read(move |c| people::with_phone(c, tenant, &number)).await
+    }
+
     async fn create_group(&self, tenant: TenantKey, id: Uuid, fields: GroupFields, once: Option<Once>) -> Result<Group> {
         self.write(WriteLane::Urgent, move |c, now| groups::create(c, now, tenant, id, &fields, once.as_ref())).await
     }

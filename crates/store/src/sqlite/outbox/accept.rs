@@ -22,7 +22,7 @@ const EVENT: &str = "INSERT INTO event (tenant, id, kind, state, actor_token, ac
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
 
 /// Accepts an event, or refuses it and leaves no trace.
-pub(super) fn accept(c: &Connection, now: Timestamp, tenant: TenantKey, acceptance: Acceptance) -> Result<Accepted> {
+pub(in crate::sqlite) fn accept(c: &Connection, now: Timestamp, tenant: TenantKey, acceptance: Acceptance) -> Result<Accepted> {
     let Acceptance { event, takes, policy, once, plan } = acceptance;
     once::refuse_repeat(c, tenant, once.as_ref(), now)?;
     if let Some(policy) = policy {
@@ -36,8 +36,8 @@ pub(super) fn accept(c: &Connection, now: Timestamp, tenant: TenantKey, acceptan
     if plan.is_some() && !due_now {
         return Err(StoreError::Broken("an event that waits for its hour cannot come with its plan".into()));
     }
-    let inbox_seq = if due_now { Some(inbox::next_seq(c, tenant)?) } else { None };
-    let key = insert(c, now, tenant, &event, inbox_seq)?;
+    let inbox_seq = if due_now && event.inbox { Some(inbox::next_seq(c, tenant)?) } else { None };
+    let key = insert(c, now, tenant, &event, (due_now, inbox_seq))?;
     audience::write(c, key, &event.audience, &event.by_device_only)?;
     if let Some(seq) = inbox_seq {
         inbox::place(c, key, seq, event.audience.len())?;
@@ -75,8 +75,8 @@ fn refuse_surplus(c: &Connection, tenant: TenantKey, take: &LimitTake, now: Time
     Err(StoreError::OverLimit { counted: take.counted, allowed: take.allowed, retry_after })
 }
 
-fn insert(c: &Connection, now: Timestamp, tenant: TenantKey, event: &NewEvent, inbox_seq: Option<i64>) -> Result<EventKey> {
-    let state = if inbox_seq.is_some() { EventState::Accepted } else { EventState::Scheduled };
+fn insert(c: &Connection, now: Timestamp, tenant: TenantKey, event: &NewEvent, (due, inbox_seq): (bool, Option<i64>)) -> Result<EventKey> {
+    let state = if due { EventState::Accepted } else { EventState::Scheduled };
     c.prepare_cached(EVENT)?.execute(params![
         tenant.0,
         event.id.as_bytes(),

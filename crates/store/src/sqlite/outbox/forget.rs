@@ -32,7 +32,7 @@ const ROWS_OF: [&str; 5] = [
     "DELETE FROM delivery WHERE event = ?1 AND person <= ?2",
 ];
 const DROP_AUDIENCE: &str = "DELETE FROM audience WHERE event = ?1";
-const FORGOTTEN: &str = "UPDATE event SET forgotten = 1 WHERE key = ?1";
+const FORGOTTEN: &str = "UPDATE event SET forgotten = 1, data = 'null' WHERE key = ?1";
 const ANSWERS: &str =
     "DELETE FROM answer WHERE (tenant, token, key) IN (SELECT tenant, token, key FROM answer WHERE tenant = ?1 AND at <= ?2 LIMIT ?3)";
 const TAKES: &str = "DELETE FROM limit_take WHERE (tenant, setting, subject, at, event) IN \
@@ -40,6 +40,8 @@ const TAKES: &str = "DELETE FROM limit_take WHERE (tenant, setting, subject, at,
 const PUSHES: &str = "DELETE FROM push_log WHERE (tenant, person, at, event, seq) IN \
     (SELECT tenant, person, at, event, seq FROM push_log WHERE tenant = ?1 AND at <= ?2 LIMIT ?3)";
 const CODES: &str = "DELETE FROM code WHERE hash IN (SELECT hash FROM code WHERE tenant = ?1 AND expires <= ?2 LIMIT ?3)";
+
+const FILES: &str = "DELETE FROM file WHERE (tenant, id) IN (SELECT tenant, id FROM file WHERE tenant = ?1 AND until <= ?2 LIMIT ?3)";
 
 /// One short step; answers whether there is more to do.
 pub(super) fn step(c: &Connection, now: Timestamp, tenant: TenantKey, before: Timestamp, erase_done: bool) -> Result<bool> {
@@ -56,7 +58,7 @@ pub(super) fn step(c: &Connection, now: Timestamp, tenant: TenantKey, before: Ti
     }
     let kept_since = now.minus(super::super::once::KEPT).0;
     let counted_since = now.minus(COUNTED).0;
-    let ran_out = [(ANSWERS, kept_since), (TAKES, counted_since), (PUSHES, counted_since), (CODES, now.0)];
+    let ran_out = [(ANSWERS, kept_since), (TAKES, counted_since), (PUSHES, counted_since), (CODES, now.0), (FILES, now.0)];
     for (sql, until) in ran_out {
         if full(c.prepare_cached(sql)?.execute(params![tenant.0, until, SMALL])?) {
             return Ok(true);
@@ -95,6 +97,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     ROWS_OF[4],
     DROP_AUDIENCE,
     FORGOTTEN,
+    FILES,
     ANSWERS,
     TAKES,
     CODES,

@@ -16,7 +16,9 @@ const ROW: &str = "INSERT INTO delivery (event, person, seq, channel, state, rea
 const SEGMENT: &str = "INSERT INTO segment (tenant, event, channel, lane, first, last, due, generation, node) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const MOVE: &str = "UPDATE event SET cursor = ?2, planned_people = ?3, policy_version = ?4, state = ?5, done_at = ?6, \
-    reached_people = reached_people + ?7 WHERE key = ?1";
+    reached_people = reached_people + ?7, \
+    title = CASE WHEN ?5 = 4 AND sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE title END, \
+    body = CASE WHEN ?5 = 4 AND sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE body END WHERE key = ?1";
 const HAS_SEGMENT: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE event = ?1)";
 const COME: &str =
     "SELECT key, tenant, recipients FROM event WHERE done_at IS NULL AND state = 1 AND due_at <= ?1 ORDER BY due_at LIMIT ?2";

@@ -36,7 +36,10 @@ const EARLIEST: &str = "SELECT min(due) FROM delivery WHERE event = ?1 AND perso
 const WAIT: &str = "UPDATE segment SET node = NULL, due = ?2, woken = ?3 WHERE key = ?1";
 const GONE: &str = "DELETE FROM segment WHERE key = ?1";
 const EVENT: &str = "SELECT state, EXISTS (SELECT 1 FROM segment WHERE event = ?1) FROM event WHERE key = ?1";
-const DONE: &str = "UPDATE event SET state = 4, done_at = ?2 WHERE key = ?1";
+/// Secrets that nobody fetches from an inbox are erased with the last delivery.
+const DONE: &str = "UPDATE event SET state = 4, done_at = ?2, \
+    title = CASE WHEN sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE title END, \
+    body = CASE WHEN sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE body END WHERE key = ?1";
 const HOLDING: &str = "SELECT key, last FROM segment WHERE event = ?1 AND channel = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1";
 const HURRY: &str = "UPDATE segment SET due = min(due, ?2) WHERE key = ?1";
 

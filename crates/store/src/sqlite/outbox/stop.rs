@@ -9,7 +9,9 @@ use model::{ChannelKind, DeviceKey, EventKey, PersonKey, Reason, State, TenantKe
 use rusqlite::{Connection, OptionalExtension, params};
 
 const STATE: &str = "SELECT state FROM event WHERE key = ?1 AND tenant = ?2";
-const CANCEL: &str = "UPDATE event SET state = 5, done_at = ?2 WHERE key = ?1";
+const CANCEL: &str = "UPDATE event SET state = 5, done_at = ?2, \
+    title = CASE WHEN sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE title END, \
+    body = CASE WHEN sealed = 1 AND inbox_seq IS NULL THEN NULL ELSE body END WHERE key = ?1";
 const WAKE_EVENT: &str =
     "UPDATE segment SET woken = generation + 1, due = CASE WHEN node IS NULL THEN min(due, ?2) ELSE due END WHERE event = ?1";
 /// Events that may hold waiting rows of a person; the rest of a cancelled event is ended by its own waking.
