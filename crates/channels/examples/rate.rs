@@ -67,7 +67,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         private: false,
         title: "A title of the usual length".into(),
         body: "x".repeat(850),
-        mail: Mail { subject: "A subject".into(), text: "x ".repeat(400), html: String::new() },
+        mail: Mail { subject: "A subject".into(), text: "x ".repeat(400), html: String::new(), ..Mail::default() },
     };
     let rendered = channel.render(&words);
     send(&channel, &rendered, 0..100).await;
@@ -115,7 +115,7 @@ async fn send(channel: &Arc<dyn Channel>, content: &Rendered, people: std::ops::
         let wire = WireId::new(EventKey(1), PersonKey(n), 0);
         let expires_at = now.plus(Duration::from_secs(3600));
         let collapse_key = "AAAAAAAAAAAAAAAAAAAADg";
-        let letter = Letter { wire, address, content, urgency: Urgency::Normal, expires_at, now, collapse_key };
+        let letter = Letter { wire, address, content, files: &[], urgency: Urgency::Normal, expires_at, now, collapse_key };
         under_way.push(slot.send(&letter));
     }
     while let Some(outcome) = under_way.next().await {

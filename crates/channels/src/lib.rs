@@ -24,7 +24,7 @@ pub mod webpush;
 pub mod wns;
 
 pub use apns::{ApnsChannel, ApnsSettings};
-pub use email::{EmailChannel, EmailSettings, EmailTls, SmtpDeadlines};
+pub use email::{DkimKey, DkimRecord, DkimSettings, EmailChannel, EmailSettings, EmailTls, SmtpDeadlines};
 pub use fcm::{FcmChannel, FcmSettings};
 pub use setup::ChannelSetupError;
 pub use webpush::{WebPushChannel, WebPushSettings, vapid_public_key};

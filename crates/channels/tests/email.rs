@@ -2,10 +2,14 @@
 
 mod stands;
 
+use bytes::Bytes;
+use channels::DkimSettings;
 use fakes::{Mode, relay::Tls};
-use model::channel::Address;
+use mail_parser::{MessageParser, MimeHeaders};
+use model::Timestamp;
+use model::channel::{Address, Grade, LetterFile};
 use model::outcome::Outcome;
-use model::{EventKey, PersonKey, WireId};
+use model::time::Clock;
 use stands::{PASSWORD, authority, code, relay_stand, words};
 use std::time::{Duration, Instant};
 
@@ -17,8 +21,10 @@ async fn a_mail_has_its_envelope_and_its_own_fields() {
     let mail = stand.relay().mails(1).pop().expect("it arrived");
     assert!(mail.tls);
     assert_eq!((mail.from.as_str(), mail.to.as_slice()), ("carillon@example.org", ["person3@example.net".to_owned()].as_slice()));
-    let id = WireId::new(EventKey(1), PersonKey(3), 0);
-    for field in [format!("Message-ID: <{id}@example.org>\r\n"), "To: =?UTF-8?B?Wm/Dqw==?=\r\n <person3@example.net>\r\n".into()] {
+    for field in [
+        "Message-ID: <AAAAAAAAAAAAAAAAAAAADg.3.0@example.org>\r\n".to_owned(),
+        "To: =?UTF-8?B?Wm/Dqw==?=\r\n <person3@example.net>\r\n".into(),
+    ] {
         assert!(mail.content.contains(&field), "{field}\n{}", mail.content);
     }
     assert!(mail.content.contains("\r\n=2E\r\n=2E.\r\nlast\r\n"), "{}", mail.content);
@@ -133,4 +139,78 @@ async fn a_mail_above_the_relays_size_is_rejected_without_being_sent() {
     let rendered = stand.channel.render(&words(&"x".repeat(3000)));
     let outcome = stand.tell_with(2, &rendered, |_| {}).await;
     assert!(matches!(&outcome, Outcome::Rejected(cause) if cause.code == "5.3.4"), "{outcome:?}");
+}
+
+/// A large recording that is no text.
+fn recording(bytes: usize) -> LetterFile {
+    let bytes: Vec<u8> = (0..bytes).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    LetterFile { name: "Message de Zoë.wav".into(), media_type: "audio/wav".into(), bytes: bytes.into() }
+}
+
+/// An Ed25519 key as `openssl genpkey` writes it.
+fn dkim(domain: &str) -> DkimSettings {
+    let key_pem =
+        "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+    DkimSettings { domain: domain.into(), selector: "carillon1".into(), key_pem: key_pem.into() }
+}
+
+#[tokio::test]
+async fn a_file_of_8_mib_arrives_whole_in_a_signed_mail_and_is_shared_by_all_its_letters() {
+    for tls in [Tls::None, Tls::Starttls] {
+        let stand = relay_stand("email", tls, |options, settings| {
+            options.size = 16 << 20;
+            settings.deadlines.data = Duration::from_secs(60);
+            settings.dkim = Some(dkim("example.org"));
+        })
+        .await;
+        let files = [recording(8 << 20)];
+        let sent = files[0].bytes.clone();
+        let rendered = stand.channel.render(&words("Listen"));
+        let (rendered, files): (&'static _, &'static [LetterFile]) = (Box::leak(Box::new(rendered)), files.to_vec().leak());
+        assert_eq!(stand.tell_with(1, rendered, |letter| letter.files = files).await, Outcome::Accepted);
+        let mail = stand.relay().mails(1).pop().expect("it arrived").content;
+        assert!(mail.starts_with("DKIM-Signature: v=1; a=ed25519-sha256;"), "{}", &mail[..200]);
+        let read = MessageParser::new().parse(mail.as_bytes()).expect("a mail");
+        let file = read.attachment(0).expect("the file");
+        assert!(file.contents() == &sent[..], "{} bytes of {} arrived", file.contents().len(), sent.len());
+        assert_eq!(file.attachment_name(), Some("Message de Zoë.wav"));
+        assert_eq!(stand.tell(2).await, Outcome::Accepted, "the session is as usable as before");
+        assert_eq!(stand.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_the_relay_would_not_take_is_rejected_before_it_is_sent() {
+    let stand = relay_stand("email", Tls::None, |options, _| options.size = 100_000).await;
+    let rendered: &'static _ = Box::leak(Box::new(stand.channel.render(&words("Listen"))));
+    for (bytes, code_expected) in [(70_000, "accepted"), (75_000, "5.3.4")] {
+        let files: &'static [LetterFile] = vec![recording(bytes)].leak();
+        let outcome = stand.tell_with(1, rendered, |letter| letter.files = files).await;
+        assert_eq!(code(&outcome), code_expected, "base64 is a third longer than {bytes}: {outcome:?}");
+    }
+    let empty: &'static [LetterFile] = vec![LetterFile { bytes: Bytes::new(), ..recording(0) }].leak();
+    assert_eq!(stand.tell_with(2, rendered, |letter| letter.files = empty).await, Outcome::Accepted);
+}
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+}
+
+#[tokio::test]
+async fn the_probe_says_what_dns_has_to_hold_and_whether_the_sender_is_of_that_domain() {
+    let record = "carillon1._domainkey.example.org TXT \"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\"";
+    for (domain, grade) in [("example.org", Grade::Fine), ("example.com", Grade::Doubtful)] {
+        let stand = relay_stand("email", Tls::None, |_, settings| settings.dkim = Some(dkim(domain))).await;
+        let probe = stand.channel.probe(&Stopped).await;
+        let first = &probe.findings[0];
+        assert_eq!((first.step, first.grade), ("DKIM", grade), "{first:?}");
+        assert!(first.found.ends_with(&record.replace("example.org", domain)), "{}", first.found);
+        assert!(probe.findings[1..].iter().all(|finding| finding.grade == Grade::Fine), "the relay is looked at all the same");
+    }
+    let stand = relay_stand("email", Tls::None, |_, _| {}).await;
+    assert!(stand.channel.probe(&Stopped).await.findings.iter().all(|finding| finding.step != "DKIM"));
 }

@@ -6,10 +6,8 @@ mod stands;
 use fakes::push_service::Browser;
 use model::outcome::Outcome;
 use serde_json::json;
+use stands::python::{ask, python, skipped};
 use stands::{push_stand, words};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// The version that was there when this was written; the file format is a standard and does not move.
 const HTTP_ECE: &str = "http_ece==1.2.1";
@@ -27,37 +25,11 @@ open_one = lambda body: http_ece.decrypt(raw(body), private_key=key, auth_secret
 print(json.dumps([open_one(body).decode("utf-8") for body in asked["bodies"]]))
 "#;
 
-/// A Python that has `http_ece`, or why there is none.
-fn python() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("http-ece");
-    let program = folder.join("bin/python");
-    let ready = |program: &Path| run(program, &["-c", "import http_ece"]).is_ok();
-    if ready(&program) {
-        return Ok(program);
-    }
-    let place = folder.to_str().ok_or("the target folder has no plain name")?;
-    run(Path::new("python3"), &["-m", "venv", "--clear", place])?;
-    run(&program, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "20", HTTP_ECE])?;
-    if ready(&program) { Ok(program) } else { Err("http_ece was installed and cannot be imported".into()) }
-}
-
-fn run(program: &Path, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output = output.map_err(|e| format!("{} cannot be started ({e})", program.display()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or("it says nothing").to_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("{} {}: {last}", program.display(), arguments.join(" "))) }
-}
-
 #[tokio::test]
 async fn http_ece_reads_what_was_sent() {
-    let python = match python() {
+    let python = match python("http-ece", &[HTTP_ECE], "import http_ece") {
         Ok(python) => python,
-        Err(why) => {
-            // Past the test harness, which keeps what passing tests print.
-            let _ = writeln!(std::io::stdout(), "SKIPPED: decryption by Python's http_ece ({why})");
-            return;
-        }
+        Err(why) => return skipped("decryption by Python's http_ece", &why),
     };
     // The private key and the secret of RFC 8291 §5.
     let (private, auth) = ("q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94", "BTBZMqHH6r4Tts7J_aSIgg");
@@ -73,17 +45,6 @@ async fn http_ece_reads_what_was_sent() {
     }
     let encode = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes);
     let bodies: Vec<String> = stand.push().arrivals(texts.len()).iter().map(|arrival| encode(&arrival.body)).collect();
-    let asked = json!({"private": private, "auth": auth, "bodies": bodies}).to_string();
-    let mut child = Command::new(python)
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it was started a moment ago");
-    child.stdin.take().expect("a pipe").write_all(asked.as_bytes()).expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let read: Vec<String> = serde_json::from_slice(&output.stdout).expect("a list of texts");
-    assert_eq!(read, expected);
+    let read = ask(&python, SCRIPT, &json!({"private": private, "auth": auth, "bodies": bodies}));
+    assert_eq!(read, serde_json::Value::from(expected));
 }

@@ -36,10 +36,10 @@ async fn ask(inner: &Inner, (target, pool): (&Target, &Pool), (steps, step): (St
     }
     let before = clock.now();
     let token = inner.token.at(before);
-    let content = Rendered { head: Bytes::new(), body: Bytes::from_static(br#"{"aps":{}}"#) };
+    let content = Rendered { body: Bytes::from_static(br#"{"aps":{}}"#), ..Rendered::default() };
     let address = Address::Registration { token: NOBODY, app: "", sandbox: false };
     let (wire, expires_at) = (WireId::from(uuid::Uuid::nil()), before);
-    let letter = Letter { wire, address, content: &content, urgency: Urgency::Low, expires_at, now: before, collapse_key: "" };
+    let letter = Letter { wire, address, content: &content, files: &[], urgency: Urgency::Low, expires_at, now: before, collapse_key: "" };
     let mut request = Request::new(());
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target.uri(Bytes::from(["/3/device/", NOBODY].concat())).expect("digits are a path");

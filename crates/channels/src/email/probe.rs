@@ -1,6 +1,7 @@
 //! A look at the relay: connection, TLS, sign-in, and whether it takes our sender. The dialogue ends before a recipient is
 //! named, so that nobody gets anything.
 
+use super::dkim::Signer;
 use super::session::{Relay, Session, own_name};
 use crate::dial::dial;
 use crate::probing::{self, Steps};
@@ -8,6 +9,16 @@ use model::channel::Finding;
 use model::outcome::{Cause, Outcome};
 
 const STEPS: Steps = Steps { connection: "connection", tls: "TLS", ca: "channels.email.ca_file" };
+
+/// What DNS has to hold for our signatures. Nothing is asked: what DNS says here need not be what receivers hear.
+pub(super) fn signing(signer: &Signer, sender_domain: &str) -> Finding {
+    let found = format!("mail is signed with {}; DNS has to hold: {}", signer.key(), signer.record());
+    if signer.stands_for(sender_domain) {
+        return Finding::fine("DKIM", found);
+    }
+    let found = format!("the sender of channels.email.from is not of the domain that signs, so DMARC takes no account of it; {found}");
+    Finding::doubtful("DKIM", found, "write the sender's domain in channels.email.dkim_domain, or a sender of that domain")
+}
 
 /// Every step, up to the first that is wrong.
 pub(super) async fn findings(relay: &Relay, sender: &str) -> Vec<Finding> {

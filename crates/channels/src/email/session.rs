@@ -2,6 +2,7 @@
 
 use super::SmtpDeadlines;
 use super::outcomes::{self, Stage};
+use super::parcel::Parcel;
 use super::reply::{Inbox, Reply};
 use crate::tls::Tls;
 use base64::Engine;
@@ -54,8 +55,8 @@ pub(super) struct Session {
 pub(super) struct Mail<'a> {
     pub(super) from: &'a str,
     pub(super) to: &'a str,
-    /// All that follows DATA, with its final dot.
-    pub(super) content: &'a [u8],
+    /// The mail itself.
+    pub(super) parcel: &'a Parcel,
 }
 
 /// How a mail ended.
@@ -181,6 +182,22 @@ impl Session {
         tokio::time::timeout(within, writing).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// All that follows DATA, with the dot that ends it, in one write where it is small.
+    async fn write_out(&mut self, parcel: &Parcel) -> io::Result<()> {
+        let writing = async {
+            let (mut stretches, mut out) = (parcel.wire(), Vec::new());
+            while !stretches.is_over() {
+                stretches.next(&mut out);
+                if stretches.is_over() {
+                    out.extend_from_slice(b".\r\n");
+                }
+                self.stream.write_all(&out).await?;
+            }
+            self.stream.flush().await
+        };
+        tokio::time::timeout(self.deadlines.data, writing).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
     async fn asked(&mut self, command: &[u8]) -> io::Result<Reply> {
         self.write(command, self.deadlines.command).await?;
         self.read(self.deadlines.command).await
@@ -249,7 +266,7 @@ impl Session {
             Err(ending) => return ending,
         }
         let broken = |e: &io::Error| Ending::Broken { cause: Cause::of(word(e), 0), untouched: false };
-        if let Err(e) = self.write(mail.content, self.deadlines.data).await {
+        if let Err(e) = self.write_out(mail.parcel).await {
             return broken(&e);
         }
         match self.read(self.deadlines.data).await {
@@ -267,7 +284,7 @@ impl Session {
             return refuse("5.6.7", 553);
         }
         match self.offers.size {
-            Some(most) if most > 0 && mail.content.len() as u64 > most => refuse("5.3.4", 552),
+            Some(most) if most > 0 && mail.parcel.size() > most => refuse("5.3.4", 552),
             Some(_) | None => None,
         }
     }
@@ -276,7 +293,7 @@ impl Session {
     async fn envelope(&mut self, mail: &Mail<'_>) -> Result<(), Ending> {
         let mut first = format!("MAIL FROM:<{}>", mail.from);
         if self.offers.size.is_some() {
-            first.push_str(&format!(" SIZE={}", mail.content.len()));
+            first.push_str(&format!(" SIZE={}", mail.parcel.size()));
         }
         if !mail.to.is_ascii() {
             first.push_str(" SMTPUTF8 BODY=8BITMIME");

@@ -31,7 +31,7 @@ pub(super) fn shared(words: &Words) -> Rendered {
         let frame = write(words, &title, "").len();
         body = write(words, &title, &fit(&words.body, most.saturating_sub(frame), in_json));
     }
-    Rendered { head: Bytes::new(), body: body.into() }
+    Rendered { body: body.into(), ..Rendered::default() }
 }
 
 /// `"eventId":…},"notification":{…}}}`: continues an open `data` object and closes everything.
@@ -120,6 +120,7 @@ mod tests {
             wire: WireId::new(EventKey(1), PersonKey(2), 3),
             address: Address::Registration { token: "t", app: "", sandbox: false },
             content: &content,
+            files: &[],
             urgency,
             expires_at: Timestamp(seconds * 1000 + 999),
             now: Timestamp(0),

@@ -130,7 +130,7 @@ impl Channel for WebPushChannel {
     }
 
     fn render(&self, words: &Words) -> Rendered {
-        Rendered { head: Bytes::new(), body: payload::payload(words) }
+        Rendered { body: payload::payload(words), ..Rendered::default() }
     }
 
     fn reserve_now(&self, lane: Lane) -> Option<Box<dyn Slot>> {

@@ -29,7 +29,7 @@ pub(super) fn content(words: &Words) -> Rendered {
         let frame = write(words, &title, "").len();
         body = write(words, &title, &fit(&words.body, MOST_BYTES.saturating_sub(frame), cost));
     }
-    Rendered { head: Bytes::from_static(head), body: body.into() }
+    Rendered { head: Bytes::from_static(head), body: body.into(), ..Rendered::default() }
 }
 
 /// Whether a payload is for the app alone.

@@ -373,11 +373,13 @@ mod tests {
     }
 
     async fn hand(channel: &WnsChannel, url: &str) -> Boxed<'static, Outcome> {
-        let content = Rendered { head: bytes::Bytes::from_static(b"wns/raw"), body: bytes::Bytes::from_static(b"{}") };
+        let content =
+            Rendered { head: bytes::Bytes::from_static(b"wns/raw"), body: bytes::Bytes::from_static(b"{}"), ..Rendered::default() };
         let letter = Letter {
             wire: model::WireId::from(uuid::Uuid::nil()),
             address: Address::ChannelUrl { url },
             content: &content,
+            files: &[],
             urgency: Urgency::Normal,
             expires_at: Timestamp(60_000),
             now: Timestamp(0),

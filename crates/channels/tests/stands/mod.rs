@@ -1,6 +1,8 @@
 //! A channel and its fake, side by side, behind one face, so that one suite runs over every channel.
 #![allow(dead_code, missing_docs)]
 
+pub mod python;
+
 use channels::{ApnsChannel, ApnsSettings, EmailChannel, EmailSettings, EmailTls, SmtpDeadlines};
 use channels::{FcmChannel, FcmSettings, WnsChannel, WnsSettings};
 use channels::{WebPushChannel, WebPushSettings, vapid_public_key};
@@ -52,7 +54,7 @@ pub fn words(body: &str) -> Words {
         private: false,
         title: TITLE.into(),
         body: body.into(),
-        mail: Mail { subject: TITLE.into(), text: body.into(), html: format!("<p>{body}</p>") },
+        mail: Mail { subject: TITLE.into(), text: body.into(), html: format!("<p>{body}</p>"), ..Mail::default() },
     }
 }
 
@@ -370,6 +372,7 @@ impl Stand {
             wire: WireId::new(EventKey(1), PersonKey(n), 0),
             address,
             content,
+            files: &[],
             urgency: Urgency::Normal,
             expires_at: now().plus(Duration::from_secs(3600)),
             now: now(),
