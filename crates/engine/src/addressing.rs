@@ -35,6 +35,10 @@ pub(crate) struct Order {
     pub by_device_only: RoaringBitmap,
     pub directory_version: i64,
     pub takes: Vec<LimitTake>,
+    /// What an event says beside its text.
+    pub data: serde_json::Value,
+    /// Whether the text is sealed while it is kept, also where it is shown in a push or a mail.
+    pub sealed: bool,
 }
 
 /// Reads `90s`, `90m`, `2h`, `3d`.
@@ -89,6 +93,8 @@ impl Engine {
             audience: order.audience,
             by_device_only: order.by_device_only,
             directory_version: order.directory_version,
+            data: serde_json::Value::Null,
+            sealed: draft.private,
         })
     }
 

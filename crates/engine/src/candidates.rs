@@ -26,6 +26,8 @@ pub struct Setting<'a> {
     pub quiet: Option<DailySpan>,
     /// People who have had as many pushes as the policy allows.
     pub capped: &'a HashSet<PersonKey>,
+    /// Whether the event names a mail address of its own.
+    pub mail_to: bool,
     /// Now.
     pub now: Timestamp,
     /// Not worth telling after this.
@@ -91,7 +93,7 @@ impl Setting<'_> {
         }
         let facts = self
             .person_facts(subject.person, ChannelKind::Email)
-            .with(Facts::HAS_EMAIL, subject.person.has_email)
+            .with(Facts::HAS_EMAIL, self.mail_to || subject.person.has_email)
             .with(Facts::PUSH_GOES, push_goes);
         out.push(self.rule(ChannelKind::Email, None, None, facts, quiet_until));
     }
@@ -171,7 +173,7 @@ impl Setting<'_> {
     /// The mail row's facts as they are now; whether a push goes stays as it was planned.
     pub fn mail_facts(&self, person: &PersonFacts, planned: Facts) -> Facts {
         self.person_facts(person, ChannelKind::Email)
-            .with(Facts::HAS_EMAIL, person.has_email)
+            .with(Facts::HAS_EMAIL, self.mail_to || person.has_email)
             .with(Facts::PUSH_GOES, planned.has(Facts::PUSH_GOES))
     }
 
@@ -300,6 +302,7 @@ mod tests {
             configured: &configured,
             quiet: None,
             capped: &HashSet::new(),
+            mail_to: false,
             now: Timestamp(0),
             expires_at: Timestamp(100),
         };

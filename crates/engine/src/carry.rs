@@ -17,8 +17,8 @@ use model::event::AudienceMode;
 use model::policy::{PolicySnapshot, Terms};
 use model::time::DailySpan;
 use model::{
-    Address, Cause, Channel, DeliveryId, DeviceKey, Facts, Lane, Letter, Outcome, PersonKey, Reason, RegistrationKey, Slot, State,
-    Timestamp,
+    Address, Cause, Channel, DeliveryId, DeviceKey, Facts, Lane, Letter, LetterFile, Outcome, PersonKey, Reason, RegistrationKey, Slot,
+    State, Timestamp,
 };
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -58,6 +58,8 @@ struct Carrier<'a> {
     quiet: Option<DailySpan>,
     /// Whether pushes are counted, because the policy caps them.
     log_pushes: bool,
+    /// Files that go with the mail.
+    files: Arc<[LetterFile]>,
     renewed: Timestamp,
     attempts: Attempts,
     /// A row came before its time, by this process's clock.
@@ -99,8 +101,9 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim, hand: Opti
     };
     let elsewhere = engine.streams_elsewhere(|| rows.iter().filter_map(|row| row.device).collect()).await?;
     let received = received(engine, claim, rows, &elsewhere).await?;
-    let terms = policy.terms(card.kind.email);
+    let terms = engine.inner.terms(&policy, card.kind, &card.event.data);
     let (quiet, log_pushes) = (policy.quiet_hours(), policy.frequency_cap().is_some());
+    let files = if claim.channel == model::ChannelKind::Email { card.files(engine).await? } else { Arc::default() };
     let mut carrier = Carrier {
         engine,
         channel,
@@ -113,6 +116,7 @@ async fn carry(engine: &Engine, channel: &dyn Channel, claim: &Claim, hand: Opti
         terms,
         quiet,
         log_pushes,
+        files,
         renewed: engine.now(),
         attempts: Attempts::of(claim.channel),
         too_early: false,
@@ -344,14 +348,22 @@ impl<'a> Carrier<'a> {
                 address(registration.service, found, &secret)
             }
             None => {
-                let (email, name) = subject?.person.mailbox.as_deref()?;
-                Address::Mailbox { email, name }
+                let own = subject?.person.mailbox.as_deref();
+                match (&self.card.mail_to, own) {
+                    // The name is the person's and the address is not: it goes without one.
+                    (Some(email), _) => Address::Mailbox { email, name: "" },
+                    (None, own) => {
+                        let (email, name) = own?;
+                        Address::Mailbox { email, name }
+                    }
+                }
             }
         };
         let letter = Letter {
             wire: self.id(row).wire(),
             address,
             content: &content,
+            files: &self.files,
             urgency: self.card.event.urgency,
             expires_at: self.card.event.expires_at,
             now: self.engine.now(),
@@ -375,7 +387,7 @@ impl<'a> Carrier<'a> {
         let inner = &self.engine.inner;
         if inner.standing.version() != self.policy.version {
             self.policy = inner.standing.policy();
-            self.terms = self.policy.terms(self.card.kind.email);
+            self.terms = inner.terms(&self.policy, self.card.kind, &self.card.event.data);
             (self.quiet, self.log_pushes) = (self.policy.quiet_hours(), self.policy.frequency_cap().is_some());
         }
         let end = |state, reason| (Look::End(state, reason), row.facts, None);
@@ -396,12 +408,14 @@ impl<'a> Carrier<'a> {
             configured: &inner.configured,
             quiet: self.quiet,
             capped: &self.capped,
+            mail_to: self.card.mail_to.is_some(),
             now,
             expires_at: self.card.event.expires_at,
         };
         let quiet_until = setting.quiet_until(subject.person);
         let Some(service) = self.claim.channel.service() else {
-            let facts = setting.mail_facts(subject.person, row.facts).with(Facts::HAS_EMAIL, subject.person.mailbox.is_some());
+            let facts =
+                setting.mail_facts(subject.person, row.facts).with(Facts::HAS_EMAIL, setting.mail_to || subject.person.mailbox.is_some());
             let fresh = setting.rule(self.claim.channel, None, None, facts, None).decision;
             return (model::delivery::last_look(self.card.event.expires_at, &fresh, now), facts, None);
         };

@@ -90,7 +90,13 @@ async fn plan_event(engine: &Engine, event: EventRow, role: &str) -> crate::Resu
     let card = engine.keep_card(event);
     let event = &card.event;
     let lane = if event.recipients <= SMALL { Lane::Urgent } else { Lane::Bulk };
-    let spec = Spec { kind: card.kind, urgency: event.urgency, expires_at: event.expires_at, devices: &event.addressed.devices };
+    let spec = Spec {
+        kind: card.kind,
+        data: &event.data,
+        urgency: event.urgency,
+        expires_at: event.expires_at,
+        devices: &event.addressed.devices,
+    };
     if cursor == PersonKey(0) {
         if inner.store.is_shared() {
             inner.published.notify_one();
@@ -207,6 +213,8 @@ async fn next_page(engine: &Engine, event: EventKey, after: PersonKey) -> crate:
 /// What planning needs of an event.
 pub(crate) struct Spec<'a> {
     pub kind: &'static EventTypeDeclaration,
+    /// What the event says beside its text.
+    pub data: &'a serde_json::Value,
     pub urgency: Urgency,
     pub expires_at: Timestamp,
     pub devices: &'a [DeviceKey],
@@ -258,7 +266,7 @@ pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People, reading
     };
     let facts = inner.store.facts(inner.tenant_key(), page.people.clone(), depth).await.map_err(|e| crate::refusal("person", e))?;
     let capped = capped(engine, &policy, &page.people).await?;
-    let terms = policy.terms(spec.kind.email);
+    let terms = inner.terms(&policy, spec.kind, spec.data);
     let setting = Setting {
         terms: &terms,
         urgency: spec.urgency,
@@ -266,6 +274,7 @@ pub(crate) async fn rows(engine: &Engine, spec: &Spec<'_>, page: People, reading
         configured: &inner.configured,
         quiet: policy.quiet_hours(),
         capped: &capped,
+        mail_to: crate::happenings::mail_to(spec.data).is_some(),
         now: engine.now(),
         expires_at: spec.expires_at,
     };

@@ -4,6 +4,7 @@
 use crate::Engine;
 use crate::admin::scope::Sight;
 use crate::candidates::{Candidate, Setting, subjects};
+use crate::hearing::GapView;
 use model::decision::{Case, Decision, Rule, Verdict, explain};
 use model::directory::{MemberKind, Platform};
 use model::event::EventState;
@@ -26,6 +27,9 @@ pub struct WhyView {
     pub person: PersonView,
     pub in_audience: bool,
     pub decisions: Vec<DecisionView>,
+    /// Whiles around the event in which an integration heard nothing: what happened then is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<GapView>,
 }
 
 /// The event.
@@ -148,7 +152,7 @@ impl Engine {
         let wrong = |e| crate::refusal("event", e);
         self.reads_texts(actor, &[&event]).await?;
         let readable = self.may_read(actor, &event).await?;
-        let title = crate::cards::content(&self.inner, &event).map(|c| c.title).filter(|_| readable);
+        let title = crate::cards::told(&self.inner, &event).map(|(title, _)| title).filter(|_| readable);
         let in_audience = self.inner.store.in_audience(event.key, person.key).await.map_err(wrong)?;
         let decisions = match in_audience {
             None => vec![outside(&event, locale)],
@@ -161,6 +165,7 @@ impl Engine {
                 display_name: person.fields.display_name.clone(),
                 active: person.fields.active,
             },
+            gaps: self.gaps_around(&event.kind, event.accepted_at).await?,
             in_audience: in_audience.is_some(),
             decisions,
             event: EventView {
@@ -187,18 +192,25 @@ impl Engine {
         let (records, receipts) = inner.store.deliveries_of(event.key, person.key).await.map_err(wrong)?;
         let things = self.things(&records, &receipts).await?;
         let kind = inner.event_type(&event.kind).map(|(_, kind)| kind);
-        let email = kind.map_or(model::policy::EmailRule::Never, |k| k.email);
+        // A type that this build does not know any more has nothing to say for itself.
+        let by = |policy: &PolicySnapshot| match kind {
+            Some(kind) => inner.terms(policy, kind, &event.data),
+            None => policy.terms(model::policy::EmailRule::Never),
+        };
         let mut policies: HashMap<i64, Terms> = HashMap::new();
         let mut views = Vec::new();
         for record in &records {
             let terms = match policies.entry(record.policy_version) {
                 Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(open) => *open.insert(self.policy_at(record.policy_version).await?.terms(email)),
+                Entry::Vacant(open) => {
+                    let policy = self.policy_at(record.policy_version).await?;
+                    *open.insert(by(&policy))
+                }
             };
             views.push(recorded(event, record, &terms, &things, &receipts, locale));
         }
         let policy = inner.standing.policy();
-        let terms = policy.terms(email);
+        let terms = by(&policy);
         let facts = inner.store.facts(inner.tenant_key(), Arc::new([person.key]), FactsDepth { timezones: true, ..FactsDepth::default() });
         let facts = facts.await.map_err(wrong)?;
         if records.is_empty() {
@@ -250,6 +262,7 @@ impl Engine {
             configured: &self.inner.configured,
             quiet: policy.quiet_hours(),
             capped,
+            mail_to: crate::happenings::mail_to(&event.data).is_some(),
             now: self.now(),
             expires_at: event.expires_at,
         }

@@ -394,8 +394,7 @@ pub(crate) fn number_cursor<T: std::str::FromStr>(cursor: &str) -> crate::Result
 }
 
 fn view(inner: &Inner, item: &InboxItem) -> InboxView {
-    let content = cards::content(inner, &item.event);
-    let (title, body) = content.map_or((None, None), |c| (Some(c.title), Some(c.body)));
+    let (title, body) = cards::told(inner, &item.event).unzip();
     InboxView {
         seq: item.seq,
         event_id: item.event.id,

@@ -36,7 +36,7 @@ fn policy_moves() -> Refusal {
 }
 
 /// Who asks, for the record.
-fn asker(actor: &Actor) -> crate::Result<(Uuid, String)> {
+pub(crate) fn asker(actor: &Actor) -> crate::Result<(Uuid, String)> {
     match (actor, actor.author()) {
         (Actor::Admin { name, .. }, Some(author)) => Ok((author, name.clone())),
         _ => Err(Refusal::forbidden("a device cannot do this; use an administrator's token")),
@@ -67,7 +67,7 @@ impl Engine {
     }
 
     /// Another process changed the settings by which something was about to be accepted.
-    async fn read_policy_again(&self) -> crate::Result<()> {
+    pub(crate) async fn read_policy_again(&self) -> crate::Result<()> {
         self.inner.standing.read_again(&self.inner).await.map_err(|e| crate::refusal("setting", e))
     }
 
@@ -102,6 +102,10 @@ impl Engine {
     async fn order_again(&self, actor: &Actor, id: Uuid, only: Option<ResendOnly>) -> crate::Result<Order> {
         let event = self.notification_row(id).await?;
         let reach = self.may_stop_or_repeat(actor, &event).await?;
+        if event.kind != self.custom()?.name {
+            let detail = format!("{} tells what happened once; only notifications that somebody wrote are sent again", event.kind);
+            return Err(Refusal::new(RefusalKind::Conflict, "not_repeatable", detail));
+        }
         let content = crate::cards::content(&self.inner, &event).ok_or_else(|| {
             Refusal::new(RefusalKind::Conflict, "text_erased", "the text was erased (retention.days); write the notification anew")
         })?;
@@ -135,6 +139,8 @@ impl Engine {
             audience,
             by_device_only,
             directory_version,
+            data: Value::Null,
+            sealed: event.private,
         })
     }
 
@@ -238,7 +244,7 @@ impl Engine {
     }
 
     /// Puts an accepted event on its way.
-    fn set_off(&self, mut row: EventRow, accepted: Accepted, order: &Order, hand: Option<Hand>) {
+    pub(crate) fn set_off(&self, mut row: EventRow, accepted: Accepted, order: &Order, hand: Option<Hand>) {
         row.key = accepted.key;
         row.inbox_seq = accepted.inbox_seq;
         let due = order.due_at.is_none();
@@ -257,14 +263,19 @@ impl Engine {
     }
 
     /// The whole plan of an event that is small and due now, and what it can be sent from.
-    async fn small_plan(&self, kind: &'static EventTypeDeclaration, order: &Order) -> crate::Result<Option<(PagePlan, Option<Hand>)>> {
+    pub(crate) async fn small_plan(
+        &self,
+        kind: &'static EventTypeDeclaration,
+        order: &Order,
+    ) -> crate::Result<Option<(PagePlan, Option<Hand>)>> {
         if order.due_at.is_some() || order.audience.len() > SMALL {
             return Ok(None);
         }
         let people: Arc<[PersonKey]> = order.audience.iter().map(PersonKey).collect();
         let cursor = people.last().copied().unwrap_or_default();
         let by_device = order.by_device_only.iter().map(PersonKey).collect();
-        let spec = Spec { kind, urgency: order.urgency, expires_at: order.expires_at, devices: &order.addressed.devices };
+        let spec =
+            Spec { kind, data: &order.data, urgency: order.urgency, expires_at: order.expires_at, devices: &order.addressed.devices };
         let planned = dispatch::rows(self, &spec, People { people, by_device }, Reading::Everything).await?;
         if planned.rows.len() > URGENT_ROWS {
             return Ok(None);
@@ -278,7 +289,14 @@ impl Engine {
         Ok(Some((plan, hand)))
     }
 
-    fn row(&self, id: Uuid, kind: &EventTypeDeclaration, order: &Order, actor: &(Uuid, String), resend_of: Option<Uuid>) -> EventRow {
+    pub(crate) fn row(
+        &self,
+        id: Uuid,
+        kind: &EventTypeDeclaration,
+        order: &Order,
+        actor: &(Uuid, String),
+        resend_of: Option<Uuid>,
+    ) -> EventRow {
         let now = self.now();
         EventRow {
             key: model::EventKey(0),
@@ -294,7 +312,7 @@ impl Engine {
             private: order.private,
             state: if order.due_at.is_some() { EventState::Scheduled } else { EventState::Accepted },
             addressed: order.addressed.clone(),
-            data: Value::Null,
+            data: order.data.clone(),
             text: Some(self.text(id, order)),
             recipients: order.audience.len(),
             directory_version: order.directory_version,
@@ -307,15 +325,25 @@ impl Engine {
     }
 
     fn text(&self, id: Uuid, order: &Order) -> Text {
-        if !order.private {
+        if !order.sealed {
             return Text { title: order.title.clone().into_bytes(), body: order.body.clone().into_bytes(), sealed: false };
         }
         let seal = |field: &str, text: &str| self.inner.keys.seal(&sealing_context(id, field), text.as_bytes());
         Text { title: seal("title", &order.title), body: seal("body", &order.body), sealed: true }
     }
 
-    fn new_event(&self, row: &EventRow, order: &Order) -> NewEvent {
+    /// Whether an event stands in the inbox: its kind does, and its source has nothing against it there.
+    fn stands_in_inbox(&self, row: &EventRow) -> bool {
+        let found = self.inner.event_type(&row.kind);
+        let policy = self.inner.standing.policy();
+        found.is_some_and(|(_, kind)| {
+            kind.inbox && self.inner.terms(&policy, kind, &row.data).objection(model::ChannelKind::Inbox).is_none()
+        })
+    }
+
+    pub(crate) fn new_event(&self, row: &EventRow, order: &Order) -> NewEvent {
         NewEvent {
+            inbox: self.stands_in_inbox(row),
             id: row.id,
             kind: row.kind.clone(),
             actor: row.actor.clone(),

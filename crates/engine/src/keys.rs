@@ -4,18 +4,28 @@
 //!
 //! Random secrets, codes and jitter come from here too: one source of chance, the operating system's.
 
+use argon2::Argon2;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::Timestamp;
+use model::source::Compared;
+use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 use zeroize::Zeroize;
 
 /// Layout of a sealed value: version, key id, nonce, ciphertext with tag.
 const VERSION: u8 = 1;
 /// Enough to tell the few keys of a rotation apart.
 const KEY_ID_BYTES: usize = 4;
+/// Salt and result of a kept secret.
+const SALT_BYTES: usize = 16;
+const KEPT_BYTES: usize = 32;
 const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_LEN;
 
 /// The at-rest keys: the first seals, every one opens. So a key is rotated by putting a new one in front.
@@ -28,6 +38,8 @@ pub struct Keys {
 struct Key {
     id: [u8; KEY_ID_BYTES],
     cipher: LessSafeKey,
+    /// For secrets that are compared and never read.
+    pepper: hmac::Key,
 }
 
 impl Keys {
@@ -55,6 +67,23 @@ impl Keys {
     /// The public key that heads of the audit are checked with: 32 bytes (RFC 8032).
     pub fn public_key(&self) -> Option<&[u8]> {
         self.signer.as_ref().map(|signer| signer.public_key().as_ref())
+    }
+
+    /// A secret in the form in which it may be kept: it can be compared with [`Keys::is`] and not be read. Slow on purpose.
+    pub fn keep(&self, secret: &str) -> String {
+        let key = &self.keys[0];
+        let mut salt = [0; SALT_BYTES];
+        fill(&mut salt);
+        let parts = [&key.id[..], &salt, &key.kept(secret, &salt)].map(|part| URL_SAFE_NO_PAD.encode(part));
+        format!("1${}", parts.join("$"))
+    }
+
+    /// Whether a secret is the one that was kept. As slow as [`Keys::keep`].
+    pub fn is(&self, secret: &str, kept: &str) -> bool {
+        let parts: Vec<Vec<u8>> = kept.split('$').skip(1).filter_map(|part| URL_SAFE_NO_PAD.decode(part).ok()).collect();
+        let ("1", [id, salt, hash]) = (kept.split('$').next().unwrap_or(""), parts.as_slice()) else { return false };
+        let Some(key) = self.keys.iter().find(|key| key.id == id[..]) else { return false };
+        salt.len() == SALT_BYTES && verify_slices_are_equal(&key.kept(secret, salt), hash).is_ok()
     }
 
     /// Signs (Ed25519, RFC 8032); `None` without a key.
@@ -97,7 +126,17 @@ impl Key {
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(&sha256(raw)[..KEY_ID_BYTES]);
         let cipher = UnboundKey::new(&AES_256_GCM, raw).expect("an AES-256 key has 32 bytes");
-        Key { id, cipher: LessSafeKey::new(cipher) }
+        // Its own use, its own key (NIST SP 800-108).
+        let own = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, raw), b"carillon/kept-secrets/1");
+        Key { id, cipher: LessSafeKey::new(cipher), pepper: hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()) }
+    }
+
+    /// Argon2id (RFC 9106) with the parameters of its crate (19 MiB, 2 passes) over the secret's HMAC.
+    fn kept(&self, secret: &str, salt: &[u8]) -> [u8; KEPT_BYTES] {
+        let peppered = hmac::sign(&self.pepper, secret.as_bytes());
+        let mut out = [0; KEPT_BYTES];
+        Argon2::default().hash_password_into(peppered.as_ref(), salt, &mut out).expect("salt and result have lengths that Argon2 takes");
+        out
     }
 
     fn aad(&self, context: &str) -> Vec<u8> {
@@ -111,7 +150,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-fn fill(bytes: &mut [u8]) {
+pub(crate) fn fill(bytes: &mut [u8]) {
     rand::fill(bytes).expect("the operating system gives random bytes");
 }
 
@@ -185,10 +224,91 @@ pub fn chance(below: u32) -> u32 {
     }
 }
 
+/// What a kept file is bound to.
+fn file_context(id: uuid::Uuid) -> String {
+    format!("file/{id}")
+}
+
+/// A file as it is kept.
+pub(crate) fn sealed_file(keys: &Keys, id: uuid::Uuid, content: &[u8]) -> Vec<u8> {
+    keys.seal(&file_context(id), content)
+}
+
+/// What a kept file holds.
+pub(crate) fn opened_file(keys: &Keys, id: uuid::Uuid, sealed: &[u8]) -> Option<Vec<u8>> {
+    keys.open(&file_context(id), sealed)
+}
+
+/// Wrong secrets that were tried of late, by what they should have opened: after a few nothing is compared for a while.
+#[derive(Default)]
+pub(crate) struct WrongSecrets(parking_lot::Mutex<HashMap<String, (Timestamp, u32)>>);
+
+impl WrongSecrets {
+    /// Wrong ones in [`WrongSecrets::WINDOW`] after which nothing is compared.
+    const MOST: u32 = 5;
+    /// How long they count, from the first.
+    const WINDOW: Duration = Duration::from_secs(15 * 60);
+    /// Subjects remembered at once.
+    const SUBJECTS: usize = 100_000;
+
+    /// Compares, unless too many were wrong.
+    pub fn compare(&self, subject: &str, now: Timestamp, same: impl FnOnce() -> bool) -> Compared {
+        {
+            let mut tried = self.0.lock();
+            if tried.len() >= WrongSecrets::SUBJECTS {
+                tried.retain(|_, (since, _)| now.since(*since) < WrongSecrets::WINDOW);
+            }
+            if let Some((since, wrong)) = tried.get(subject) {
+                let ago = now.since(*since);
+                if ago >= WrongSecrets::WINDOW {
+                    tried.remove(subject);
+                } else if *wrong >= WrongSecrets::MOST {
+                    return Compared::Locked(WrongSecrets::WINDOW - ago);
+                }
+            }
+            // Counted before it is compared, so that many at once are no more than a few.
+            tried.entry(subject.to_owned()).or_insert((now, 0)).1 += 1;
+        }
+        if same() {
+            self.0.lock().remove(subject);
+            return Compared::Same;
+        }
+        Compared::Different
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn after_five_wrong_secrets_nothing_is_compared_for_a_quarter_of_an_hour() {
+        let (tried, now) = (WrongSecrets::default(), Timestamp(1_000_000));
+        for _ in 0..4 {
+            assert_eq!(tried.compare("a", now, || false), Compared::Different);
+        }
+        assert_eq!(tried.compare("a", now, || true), Compared::Same, "the right one begins anew");
+        for _ in 0..5 {
+            assert_eq!(tried.compare("a", now, || false), Compared::Different);
+        }
+        assert_eq!(tried.compare("a", now.plus(Duration::from_secs(60)), || true), Compared::Locked(Duration::from_secs(14 * 60)));
+        assert_eq!(tried.compare("b", now, || true), Compared::Same, "others are not concerned");
+        assert_eq!(tried.compare("a", now.plus(WrongSecrets::WINDOW), || true), Compared::Same);
+    }
+
+    #[test]
+    fn a_kept_secret_is_known_again_and_cannot_be_read() {
+        let (old, new) = ([1; 32], [2; 32]);
+        let kept = Keys::new(vec![old]).keep("48213");
+        assert!(!kept.contains("48213") && kept != Keys::new(vec![old]).keep("48213"), "salted");
+        let rotated = Keys::new(vec![new, old]);
+        assert!(rotated.is("48213", &kept) && !rotated.is("48214", &kept));
+        assert!(!Keys::new(vec![new]).is("48213", &kept), "without its key nobody can compare");
+        for broken in ["", "1$$$", "2$AAAA$AAAA$AAAA", "48213"] {
+            assert!(!rotated.is("48213", broken), "{broken}");
+        }
+    }
 
     #[test]
     fn what_was_sealed_opens_in_its_place_and_nowhere_else() {

@@ -13,8 +13,11 @@ pub mod cards;
 mod carry;
 pub mod deliver;
 pub mod dispatch;
+pub mod errands;
 pub mod explain;
+pub mod happenings;
 pub mod health;
+pub mod hearing;
 pub mod inbox;
 pub mod intake;
 pub mod keys;
@@ -31,6 +34,7 @@ pub mod standing;
 pub mod suspicion;
 pub mod timers;
 mod watch;
+mod work;
 
 pub use parts::{Duties, Engine, Parts};
 
@@ -69,6 +73,10 @@ pub fn refusal(what: &str, error: StoreError) -> Refusal {
             format!("the {what} was changed meanwhile: it is at version {current}; read it again and repeat the change"),
         ),
         StoreError::NotFound => Refusal::new(RefusalKind::NotFound, "not_found", format!("there is no such {what}")),
+        StoreError::InUse { by } => Refusal {
+            ids: vec![by],
+            ..Refusal::new(RefusalKind::Conflict, "in_use", format!("the {what} is in use by {by}; change or delete that first"))
+        },
         StoreError::ImportPending => Refusal::new(
             RefusalKind::Conflict,
             "import_in_progress",

@@ -382,8 +382,7 @@ impl Engine {
 
     /// An event as administrators see it; its text only where `readable`.
     pub(crate) async fn view(&self, row: &EventRow, counts: &Counts, readable: bool) -> crate::Result<NotificationView> {
-        let content = crate::cards::content(&self.inner, row).filter(|_| readable);
-        let (title, body) = content.map_or((None, None), |c| (Some(c.title), Some(c.body)));
+        let (title, body) = crate::cards::told(&self.inner, row).filter(|_| readable).unzip();
         Ok(NotificationView {
             id: row.id,
             event_id: row.id,

@@ -3,6 +3,7 @@
 use crate::admin::auth::Doorkeeper;
 use crate::cards::Cards;
 use crate::deliver::{Pauses, Rooms};
+use crate::errands::Messenger;
 use crate::inbox::Streams;
 use crate::keys::Keys;
 use crate::presence::Presence;
@@ -10,7 +11,7 @@ use crate::roster::Roster;
 use crate::settler::Settler;
 use crate::standing::{Standing, Wake};
 use crate::suspicion::Suspicion;
-use model::policy::SettingDeclaration;
+use model::policy::{PolicySnapshot, SettingDeclaration, Terms};
 use model::source::{EventTypeDeclaration, Source};
 use model::{Channel, ChannelKind, Clock, Refusal, TenantKey, Timestamp};
 use std::collections::HashSet;
@@ -46,6 +47,10 @@ pub struct Parts {
     pub node: Uuid,
     /// A process that has surely ended: what it held is free at once.
     pub predecessor: Option<Uuid>,
+    /// Who carries errands to outside systems; without one they wait.
+    pub messenger: Option<Arc<dyn Messenger>>,
+    /// Whether files may come later for what is heard without one.
+    pub files_follow: bool,
     /// Where letters are sent from: `None` for a thread of their own. One who has to have everything happen in one order (the
     /// simulation) hands in the runtime that drives the rest.
     pub sending: Option<tokio::runtime::Handle>,
@@ -102,6 +107,12 @@ pub(crate) struct Inner {
     pub accepted: Wake,
     /// Wakes deliver: a segment may be due.
     pub planned: Wake,
+    /// Work has been left, or may be due sooner.
+    pub work: Wake,
+    pub messenger: Option<Arc<dyn Messenger>>,
+    pub files_follow: bool,
+    /// Wrong secrets of late.
+    pub wrong_secrets: crate::keys::WrongSecrets,
     /// Settings, memberships or cancellations changed.
     pub changed: Wake,
     /// Events got their place in the inbox.
@@ -158,6 +169,10 @@ impl Engine {
             doorkeeper: Doorkeeper::default(),
             accepted: Wake::default(),
             planned: Wake::default(),
+            work: Wake::default(),
+            messenger: parts.messenger,
+            files_follow: parts.files_follow,
+            wrong_secrets: crate::keys::WrongSecrets::default(),
             changed: Wake::default(),
             published: Wake::default(),
             duties: parts.duties,
@@ -192,6 +207,7 @@ impl Engine {
         }
         if inner.duties.timers {
             inner.tasks.spawn(crate::timers::run(self.clone()));
+            inner.tasks.spawn(crate::work::run(self.clone()));
         }
         for channel in inner.channels.iter().filter(|_| inner.duties.deliver) {
             crate::deliver::start(self, channel.clone());
@@ -279,6 +295,17 @@ impl Inner {
             self.channels.iter().for_each(|channel| channel.recall());
             done
         })
+    }
+
+    /// What a policy says for one event: by its kind, and by what its source has against it. A test of a mail is asked for by
+    /// name, so its source has nothing against it.
+    pub fn terms(&self, policy: &PolicySnapshot, kind: &'static EventTypeDeclaration, data: &serde_json::Value) -> Terms {
+        let terms = policy.terms(kind.email);
+        match self.event_type(kind.name) {
+            Some(_) if crate::happenings::is_test(data) => terms,
+            Some((source, _)) => terms.objecting(|channel| source.objection_on(channel, kind.name, data, policy)),
+            None => terms,
+        }
     }
 
     /// The declaration of an event type.

@@ -156,7 +156,7 @@ impl Engine {
         let kind = kind.ok_or_else(|| Refusal::not_found("event type", "custom.notification"))?;
         let order = self.order(actor, &draft, kind.expiry).await?;
         let policy = self.inner.standing.policy();
-        let terms = policy.terms(kind.email);
+        let terms = self.inner.terms(&policy, kind, &serde_json::Value::Null);
         let asked = Asked { wanted, after, most: most + 1, by_device_only: &order.by_device_only, devices: &order.addressed.devices };
         let halves = halves(&order.audience);
         let urgency = order.urgency;
@@ -208,6 +208,7 @@ impl Engine {
                 configured: &inner.configured,
                 quiet: policy.quiet_hours(),
                 capped: &capped,
+                mail_to: false,
                 now: self.now(),
                 expires_at: model::Timestamp::NEVER,
             };

@@ -102,8 +102,7 @@ impl Engine {
         self.reads_texts(actor, &[&row]).await?;
         let counts = self.counts_of(&row).await?;
         let readable = self.may_read(actor, &row).await?;
-        let content = crate::cards::content(&self.inner, &row).filter(|_| readable);
-        let (title, body) = content.map_or((None, None), |c| (Some(c.title), Some(c.body)));
+        let (title, body) = crate::cards::told(&self.inner, &row).filter(|_| readable).unzip();
         Ok(ReportView {
             id,
             title,

@@ -195,27 +195,35 @@ impl Standing {
         change()
     }
 
-    /// Sets one value (`None`: its default) and puts the new snapshot up. After this returns, no request starts by the old
-    /// one. The value was checked by the caller, who also told the handle of the act.
+    /// Sets values (`None`: the default), all or none, and puts the new snapshot up. After this returns, no request starts by the
+    /// old one. Each value was checked by the caller, who also told the handle of the act; whether they go together with what
+    /// stands is checked here.
     ///
     /// # Errors
-    /// `stale` when `expected` is an older version; what the store says.
+    /// A fault of a setting, named by its key, when they do not go together; `stale` when `expected` is an older version; what the
+    /// store says.
     pub(crate) async fn set(
         &self,
         inner: &Inner,
         told: &Shared,
-        (key, value): (&str, Option<Value>),
+        changes: Vec<(String, Option<Value>)>,
         expected: Option<i64>,
     ) -> Result<i64, Refusal> {
         let _turn = self.turn.lock().await;
         let tenant = inner.tenant_key();
         let wrong = |e| crate::refusal("setting", e);
-        let version = told.put_setting(tenant, key, value.clone(), expected).await.map_err(wrong)?;
+        let before = self.policy();
+        let mut after = changes.iter().fold((*before).clone(), |policy, (key, value)| policy.with(&inner.settings, key, value.clone()));
+        // Several changes are one version.
+        after.version = before.version + 1;
+        for source in inner.sources.iter().filter(|source| source.check_settings(&before).is_ok()) {
+            source.check_settings(&after).map_err(|fault| Refusal::fields(vec![fault]))?;
+        }
+        let version = told.put_settings(tenant, changes, expected).await.map_err(wrong)?;
         // The change is kept: from here on nothing may fail before it holds. Only where another process changed something in
         // between is there more to read than what was said here.
-        let before = self.policy();
-        let snapshot = if version == before.version + 1 {
-            before.with(&inner.settings, key, value)
+        let snapshot = if version == after.version {
+            after
         } else {
             let (version, set) = inner.store.settings(tenant).await.map_err(wrong)?;
             PolicySnapshot::new(version, &inner.settings, set)

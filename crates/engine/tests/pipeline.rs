@@ -78,6 +78,8 @@ const PLAIN: Declaration = Declaration {
         push: true,
     }],
     settings: &[],
+    objects: &[],
+    cmdlets: &[],
 };
 
 impl Source for Plain {
@@ -122,6 +124,8 @@ impl House {
         let store: Shared = Arc::new(Sqlite::open(&folder.join("carillon.db"), clock.clone()).await.expect("a fresh store"));
         let provider = Arc::new(Scripted::default());
         let parts = Parts {
+            messenger: None,
+            files_follow: false,
             store: store.clone(),
             channels: vec![Arc::new(ScriptedChannel(provider.clone()))],
             sources: vec![Box::new(Plain)],

@@ -11,6 +11,7 @@ use model::{DeviceKey, EventKey, GroupKey, PersonKey, Timestamp};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
@@ -113,7 +114,7 @@ fn who(actor: &Actor) -> Who {
 /// What is done, before it is known by whom.
 #[derive(Clone)]
 pub(crate) struct Deed {
-    operation: &'static str,
+    operation: Cow<'static, str>,
     object: Option<Thing>,
     people: Vec<Whom>,
     changes: Map<String, Value>,
@@ -121,12 +122,12 @@ pub(crate) struct Deed {
 
 impl Deed {
     /// Something without an object.
-    pub fn of(operation: &'static str) -> Deed {
-        Deed { operation, object: None, people: Vec::new(), changes: Map::new() }
+    pub fn of(operation: impl Into<Cow<'static, str>>) -> Deed {
+        Deed { operation: operation.into(), object: None, people: Vec::new(), changes: Map::new() }
     }
 
     /// To an object that is not a person.
-    pub fn to(operation: &'static str, kind: &'static str, id: impl ToString) -> Deed {
+    pub fn to(operation: impl Into<Cow<'static, str>>, kind: &'static str, id: impl ToString) -> Deed {
         Deed { object: Some(Thing::Object(kind, id.to_string())), ..Deed::of(operation) }
     }
 
@@ -149,6 +150,12 @@ impl Deed {
     /// With a fact about it. It is no content, no secret and no address, and names nobody.
     pub fn with(mut self, name: &'static str, value: impl Serialize) -> Deed {
         self.changes.insert(name.into(), json!(value));
+        self
+    }
+
+    /// The same with a name that is not known beforehand.
+    pub fn also(mut self, name: &str, value: &Value) -> Deed {
+        self.changes.insert(name.to_owned(), value.clone());
         self
     }
 
@@ -197,6 +204,14 @@ impl Engine {
     pub(crate) async fn note(&self, actor: &Actor, deed: Deed) -> crate::Result<()> {
         let act = self.act(actor, deed).await?;
         self.inner.store.note(self.tenant_key(), act).await.map_err(|e| crate::refusal("audit", e))
+    }
+
+    /// The same for the server itself.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) async fn note_by(&self, by: By, deed: Deed) -> crate::Result<()> {
+        self.inner.store.note(self.tenant_key(), act(by, None, deed)).await.map_err(|e| crate::refusal("audit", e))
     }
 
     async fn act(&self, actor: &Actor, deed: Deed) -> crate::Result<Act> {
@@ -291,7 +306,7 @@ impl Engine {
 
 fn act(by: By, scope: Option<Vec<String>>, deed: Deed) -> Act {
     let Deed { operation, object, people, changes } = deed;
-    Act { by, operation: operation.into(), object, people, scope, outcome: "done".into(), changes, seed: keys::seed() }
+    Act { by, operation, object, people, scope, outcome: "done".into(), changes, seed: keys::seed() }
 }
 
 #[cfg(test)]
@@ -331,7 +346,7 @@ mod tests {
     }
 
     /// Edits that somebody answers for.
-    const EDITS: [&str; 23] = [
+    const EDITS: [&str; 24] = [
         "create_object",
         "change_object",
         "delete_object",
@@ -350,6 +365,7 @@ mod tests {
         "create_code",
         "enrol",
         "put_setting",
+        "put_settings",
         "create_token",
         "revoke_token",
         "accept",

@@ -154,7 +154,7 @@ impl Engine {
         let shape = Object { id, name: name.clone(), version: 1, document: document.clone(), created_at: now, changed_at: now };
         let view = self.assignment_view(&shape, &new).await?;
         let once = repeat::created(actor, repeat.as_ref(), &view, &id.to_string());
-        let object = NewObject { id, name, document };
+        let object = NewObject { id, name, document, ..NewObject::default() };
         let store = self.told(actor, deed("role.assign", id, &new, Some(&view))).await?;
         store.create_object(self.tenant_key(), ObjectKind::RoleAssignment, object, once).await.map_err(wrong)?;
         self.inner.doorkeeper.clear();
@@ -176,7 +176,7 @@ impl Engine {
         let before = self.assignment_object(id).await?;
         check_expected("role assignment", expected, before.version)?;
         let (name, new) = self.drafted(actor, draft, Some((before.name.clone(), kept(&before)?))).await?;
-        let object = NewObject { id, name, document: serde_json::json!(new) };
+        let object = NewObject { id, name, document: serde_json::json!(new), ..NewObject::default() };
         let shape = Object { document: object.document.clone(), name: object.name.clone(), ..before.clone() };
         let view = self.assignment_view(&shape, &new).await?;
         let store = self.told(actor, deed("role.assignment.update", id, &new, Some(&view))).await?;
@@ -231,7 +231,7 @@ impl Engine {
                 continue;
             }
             let name = format!("{} {}", self.role_label(left.role).await?, object.id);
-            let changed = NewObject { id: object.id, name, document: serde_json::json!(left) };
+            let changed = NewObject { id: object.id, name, document: serde_json::json!(left), ..NewObject::default() };
             store.change_object(self.tenant_key(), ObjectKind::RoleAssignment, changed, None).await.map_err(wrong)?;
         }
         Ok(())

@@ -119,6 +119,9 @@ fn unauthenticated(detail: &str) -> Refusal {
     Refusal::new(RefusalKind::Unauthenticated, "unauthenticated", detail)
 }
 
+/// Tokens that are looked through at once for one of them.
+const TOKENS_AT_ONCE: u32 = 500;
+
 impl Engine {
     /// The actor behind a bearer secret.
     ///
@@ -186,6 +189,29 @@ fn usable(token: &Token) -> crate::Result<()> {
 }
 
 impl Engine {
+    /// Who acts by the token with this id, now.
+    ///
+    /// # Errors
+    /// `unauthenticated` where it opens nothing any more; what the store says.
+    pub(crate) async fn actor_of(&self, id: Uuid) -> crate::Result<Actor> {
+        let (mut after, mut found) = (None, None);
+        while found.is_none() {
+            let page = self.inner.store.tokens(self.tenant_key(), after, TOKENS_AT_ONCE).await.map_err(|e| crate::refusal("token", e))?;
+            after = page.last().map(|token| token.id);
+            if after.is_none() {
+                break;
+            }
+            found = page.into_iter().find(|token| token.id == id);
+        }
+        let token = found.ok_or_else(|| unauthenticated("the token is gone"))?;
+        let now = self.now();
+        let known = self.known(token, now).await?;
+        if known.expires_at.is_some_and(|end| now >= end) {
+            return Err(unauthenticated("the token has expired"));
+        }
+        Ok(known.actor)
+    }
+
     async fn known(&self, token: Token, now: Timestamp) -> crate::Result<Known> {
         usable(&token)?;
         let id = token.id;

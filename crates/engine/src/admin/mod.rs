@@ -8,19 +8,25 @@
 //! - `users`, `groups`, `devices`, `registrations`, `enrolment`, `settings`, `roles`, `assignments`, `tokens`, `alarms`,
 //!   `transfer`: the objects.
 //! - `acts`: what is written into the audit with each change; `audit`: reading it; `personal`: everything about one person.
+//! - `mails`: how each mail looks, and sending one as a test.
 //! - `own`: what an app on a device may do for itself.
 //! - `fields`, `pages`, `repeat`: what they share: drafts, lists, repeated requests.
 
+pub mod acting;
 pub(crate) mod acts;
 pub mod alarms;
 pub mod assignments;
 pub mod audit;
 pub mod auth;
+pub mod bulk_acts;
 pub mod devices;
 pub mod enrolment;
 pub mod fields;
 pub mod groups;
+mod leaving;
+pub mod mails;
 pub mod names;
+pub mod objects;
 pub mod own;
 pub mod pages;
 pub mod personal;

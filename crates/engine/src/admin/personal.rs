@@ -7,6 +7,7 @@ use super::registrations::RegistrationView;
 use super::users::UserView;
 use crate::Engine;
 use crate::notifications::NameView;
+use model::objects::Naming;
 use model::roles::{Actor, Permission};
 use model::{ChannelKind, PersonKey, Reason, ReceiptKind, Refusal, State, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub struct PersonalDataView {
     pub devices: Vec<PersonalDeviceView>,
     /// What was for the person and is kept still, newest first.
     pub notifications: Vec<PersonalNotificationView>,
+    /// What sources keep for the person alone, such as a mailbox, by the path of its kind.
+    pub objects: Map<String, Value>,
     /// Entries of the audit that name the person.
     pub audit: Vec<Map<String, Value>>,
     /// The pseudonym under which they do.
@@ -53,7 +56,7 @@ pub struct PersonalNotificationView {
     pub kind: String,
     pub created_at: Timestamp,
     pub sender: String,
-    /// `null` once erased; the same for the body.
+    /// `null` once erased, and where it carries a secret; the same for the body.
     pub title: Option<String>,
     pub body: Option<String>,
     pub deliveries: Vec<PersonalDeliveryView>,
@@ -121,6 +124,7 @@ impl Engine {
             groups: self.groups_of_person(key).await?,
             devices: self.devices_of_person(key).await?,
             notifications: self.notifications_of_person(key).await?,
+            objects: self.objects_of_person(id).await?,
             audit: self.entries_of_person(key).await?,
             pseudonym: self.inner.store.alias(self.tenant_key(), key).await.map_err(wrong)?,
         })
@@ -133,6 +137,17 @@ impl Engine {
             groups.extend(group.map(|group| NameView { id: Some(group.id), name: group.fields.name }));
         }
         Ok(groups)
+    }
+
+    async fn objects_of_person(&self, person: Uuid) -> crate::Result<Map<String, Value>> {
+        let mut objects = Map::new();
+        for declaration in self.object_declarations().filter(|one| one.naming == Naming::Person) {
+            let declared = self.declared_object(declaration.kind)?;
+            if let Some(row) = self.named_object(declared, &person.to_string()).await? {
+                objects.insert(declaration.path.to_owned(), declared.source.shown(declaration.kind, &row.document));
+            }
+        }
+        Ok(objects)
     }
 
     async fn devices_of_person(&self, person: PersonKey) -> crate::Result<Vec<PersonalDeviceView>> {
@@ -166,8 +181,7 @@ impl Engine {
 
     async fn notification_of_person(&self, event: &EventRow, person: PersonKey) -> crate::Result<PersonalNotificationView> {
         let (deliveries, receipts) = self.inner.store.deliveries_of(event.key, person).await.map_err(wrong)?;
-        let content = crate::cards::content(&self.inner, event);
-        let (title, body) = content.map_or((None, None), |content| (Some(content.title), Some(content.body)));
+        let (title, body) = crate::cards::told(&self.inner, event).unzip();
         let delivery = |row: &store::DeliveryRecord| PersonalDeliveryView {
             channel: row.channel,
             state: row.state,
@@ -209,6 +223,7 @@ impl Engine {
             return Err(Refusal::field("confirm", "is not the UPN of this user; type it to confirm that everything about them is to go"));
         }
         self.unassign_person(actor, key).await?;
+        self.end_objects_of(actor, person).await?;
         // The entry of the erasure carries the pseudonym of before: with its key gone, it leads to nobody either.
         let alias = self.inner.store.alias(self.tenant_key(), key).await.map_err(wrong)?;
         let deed = Deed::of("user.erase").on(alias.map(|alias| Thing::Object("user", alias)));

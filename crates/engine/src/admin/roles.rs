@@ -247,7 +247,7 @@ impl Engine {
             version: 1,
         };
         let once = repeat::created(actor, repeat.as_ref(), &shown, &id.to_string());
-        let object = NewObject { id, name, document: serde_json::json!(document) };
+        let object = NewObject { id, name, document: serde_json::json!(document), ..NewObject::default() };
         let deed = Deed::to("role.create", "role", id).changing(None::<&RoleView>, Some(&shown), SHOWN);
         let store = self.told(actor, deed).await?;
         let made = store.create_object(self.tenant_key(), ObjectKind::Role, object, once).await.map_err(wrong)?;
@@ -266,7 +266,7 @@ impl Engine {
         apply(draft, &mut name, &mut document, &mut faults);
         faults.done()?;
         self.may_give(actor, document.permissions())?;
-        let object = NewObject { id: before.id, name, document: serde_json::json!(document) };
+        let object = NewObject { id: before.id, name, document: serde_json::json!(document), ..NewObject::default() };
         let after = Object { document: object.document.clone(), name: object.name.clone(), ..before.clone() };
         let deed = Deed::to("role.update", "role", before.id).changing(Some(&view(&before)?), Some(&view(&after)?), SHOWN);
         let store = self.told(actor, deed).await?;

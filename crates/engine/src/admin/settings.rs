@@ -2,13 +2,15 @@
 //! turned off is off when the answer comes (SPEC §2).
 
 use super::acts::Deed;
+use super::fields::Faults;
 use crate::Engine;
 use crate::notifications::Page;
 use model::policy::{PolicySnapshot, SettingDeclaration, SettingType};
 use model::roles::{Actor, Permission};
-use model::{ChannelKind, Locale, Refusal};
+use model::{ChannelKind, Fault, Locale, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A setting with its value now; `version` is the policy's, which moves with every change of any setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,12 +42,26 @@ pub struct SettingDraft {
     pub value: Value,
 }
 
+/// New values of several settings; `null` returns one to its default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SettingsDraft {
+    pub values: BTreeMap<String, Option<Value>>,
+}
+
+/// Most settings of one change.
+pub const CHANGED_MOST: usize = 200;
+
 fn view(declared: &SettingDeclaration, policy: &PolicySnapshot, locale: Locale) -> SettingView {
     let (kind, least, most, choices) = match declared.kind {
         SettingType::Switch => ("switch", None, None, None),
         SettingType::Number { least, most } => ("number", Some(least), Some(most), None),
         SettingType::Choice(words) => ("choice", None, None, Some(words)),
         SettingType::DailySpan => ("dailySpan", None, None, None),
+        SettingType::Text { most } => ("text", None, i64::try_from(most).ok(), None),
+        SettingType::Mail => ("mail", None, None, None),
+        SettingType::Colour => ("colour", None, None, None),
     };
     SettingView {
         key: declared.key,
@@ -123,16 +139,78 @@ impl Engine {
         let before = self.inner.standing.policy().get(declared.key).cloned();
         let deed = Deed::to("setting.set", "setting", declared.key).with("value", [&before, &value]);
         let store = self.told(actor, deed).await?;
-        self.inner.standing.set(&self.inner, &store, (declared.key, value), expected).await?;
+        let set = self.inner.standing.set(&self.inner, &store, vec![(declared.key.to_owned(), value)], expected).await;
+        set.map_err(|refusal| renamed(refusal, |_| "value".to_owned()))?;
+        self.settings_hold([declared.key]).await?;
+        Ok(view(&declared, &self.inner.standing.policy(), locale))
+    }
+
+    /// Sets several values, or with `None` returns them to their defaults: all or none, as one version. After this answers, nothing
+    /// starts by the old values.
+    ///
+    /// # Errors
+    /// `forbidden` when one of them is not the actor's to change; every wrong key and value; settings that do not go together;
+    /// `stale` when `expected` is an older policy version.
+    pub async fn change_settings(
+        &self,
+        actor: &Actor,
+        draft: SettingsDraft,
+        expected: Option<i64>,
+        locale: Locale,
+    ) -> crate::Result<Page<SettingView>> {
+        if draft.values.is_empty() || draft.values.len() > CHANGED_MOST {
+            return Err(Refusal::field("values", format!("takes 1 to {CHANGED_MOST} settings, not {}", draft.values.len())));
+        }
+        let (mut faults, mut declared, mut deed) = (Faults::default(), Vec::new(), Deed::of("setting.set"));
         let policy = self.inner.standing.policy();
-        // What waits for a channel that is off now becomes suppressed soon, not at its next hour.
-        if let Some(channel) = switched_channel(declared.key).filter(|channel| !policy.channel_enabled(*channel)) {
+        for (key, value) in &draft.values {
+            match self.declared(key) {
+                Ok(setting) => {
+                    self.allow_everywhere(actor, setting.permission)?;
+                    if let Some(Err(message)) = value.as_ref().map(|value| setting.check(value)) {
+                        faults.add(in_values(key), message);
+                    }
+                    deed = deed.with(setting.key, [&policy.get(key).cloned(), value]);
+                    declared.push(*setting);
+                }
+                Err(refusal) => faults.add(in_values(key), refusal.detail),
+            }
+        }
+        if declared.is_empty() {
+            self.allow(actor, Permission::DirectoryRead)?;
+        }
+        faults.done()?;
+        let store = self.told(actor, deed).await?;
+        let set = self.inner.standing.set(&self.inner, &store, draft.values.into_iter().collect(), expected).await;
+        set.map_err(|refusal| renamed(refusal, in_values))?;
+        let keys: Vec<&'static str> = declared.iter().map(|setting| setting.key).collect();
+        self.settings_hold(keys).await?;
+        let policy = self.inner.standing.policy();
+        Ok(Page { items: declared.iter().map(|setting| view(setting, &policy, locale)).collect(), next_cursor: None })
+    }
+
+    /// What waits for a channel that is off now becomes suppressed soon, not at its next hour.
+    async fn settings_hold(&self, keys: impl IntoIterator<Item = &'static str>) -> crate::Result<()> {
+        let policy = self.inner.standing.policy();
+        for channel in keys.into_iter().filter_map(switched_channel).filter(|channel| !policy.channel_enabled(*channel)) {
             let woken = self.inner.store.wake_channel(self.tenant_key(), channel).await;
             woken.map_err(|e| crate::refusal("setting", e))?;
         }
         self.inner.planned.notify_one();
-        Ok(view(&declared, &policy, locale))
+        Ok(())
     }
+}
+
+fn in_values(key: &str) -> String {
+    format!("values.{key}")
+}
+
+/// A refusal with its fields under other names.
+fn renamed(refusal: Refusal, name: impl Fn(&str) -> String) -> Refusal {
+    if refusal.faults.is_empty() {
+        return refusal;
+    }
+    Refusal::fields(refusal.faults.into_iter().map(|fault| Fault { field: name(&fault.field), message: fault.message }).collect())
 }
 
 /// Names that are written alike: at most three.
@@ -171,7 +249,7 @@ mod tests {
         let known = || model::policy::SETTINGS.iter().map(|d| d.key);
         assert_eq!(near("push.apn.enabled", known())[0], "push.apns.enabled");
         assert_eq!(near("retention", known()), ["retention.days"]);
-        assert!(near("colour", known()).is_empty());
+        assert!(near("zebra", known()).is_empty());
     }
 
     #[test]

@@ -286,15 +286,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a person; their devices stay and belong to nobody.
+    /// Removes a person and the managed objects that belong to them; their devices stay and belong to nobody.
     ///
     /// # Errors
     /// `forbidden`, `out_of_scope`, `not_found`, `stale`.
     pub async fn delete_user(&self, actor: &Actor, id: Uuid, expected: Option<i64>) -> crate::Result<()> {
         let sight = self.allow(actor, Permission::DirectoryWrite)?;
         let key = self.person_by_id(&sight, id).await?;
+        let person = self.person_row(key, id).await?;
         let store = self.told(actor, Deed::to_user("user.delete", Whom::Person(key))).await?;
         store.delete_person(self.tenant_key(), key, expected).await.map_err(wrong)?;
+        self.end_objects_of(actor, person).await?;
         self.inner.doorkeeper.transfers.edited();
         self.person_left(key).await?;
         self.inner.roster.changed(&self.inner).await.map_err(wrong)?;
