@@ -4,4 +4,29 @@
 //! What comes in this way is an ordinary event: the same rights, scopes, limits and audit, the same explanation. No rule
 //! lives here, and nothing here goes past the engine.
 
+pub mod asterisk;
+pub mod cloudevents;
+mod door;
 pub mod graph;
+pub mod intake;
+mod problem;
+pub mod smtp_in;
+pub mod voicemail_mail;
+pub mod webhook;
+
+use axum::Router;
+use engine::Engine;
+use intake::{Desk, Intake};
+use std::sync::Arc;
+
+/// Every path of other systems' protocols over an engine. `graph` is how the outside reaches this server, where Graph's calls
+/// are wanted.
+pub fn doors(engine: &Engine, graph: Option<&str>) -> Vec<Router> {
+    let desk = |by: &str| Arc::new(Desk::new(engine.clone(), by)) as Arc<dyn Intake>;
+    let mut doors = vec![
+        cloudevents::route::router(engine.clone(), desk("CloudEvents")),
+        voicemail_mail::route::router(engine.clone(), desk("mailcmd")),
+    ];
+    doors.extend(graph.map(|public_url| graph::router(engine.clone(), public_url)));
+    doors
+}

@@ -86,6 +86,8 @@ impl World {
         std::fs::create_dir_all(folder.join("scratch")).expect("a folder");
         let clock = Arc::new(MachineClock);
         let parts = Parts {
+            messenger: None,
+            files_follow: false,
             store: Arc::new(Sqlite::open(&folder.join("carillon.db"), clock.clone()).await.expect("a store")),
             channels: Vec::new(),
             sources: sources::all(),
