@@ -7,10 +7,14 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Places beyond the bound, for those who come while those who gave theirs up are still going.
 const CHANGING: usize = 64;
+
+/// Longest that the next waits for those who are going.
+const SETTLING_MS: usize = 500;
 
 /// All places of a server.
 pub(crate) struct Places {
@@ -69,6 +73,17 @@ impl Places {
         }
         drop(counts);
         Ok(Place { places: self.clone(), address })
+    }
+
+    /// Waits, and not for long, while as many are going as there may be: whoever comes in a burst finds their places, and is not refused
+    /// because they have not gone yet.
+    pub async fn settle(&self) {
+        for _ in 0..SETTLING_MS {
+            if self.counts.lock().taken < self.limits.connections + CHANGING {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Whether somebody waited and goes now.

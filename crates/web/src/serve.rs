@@ -102,6 +102,7 @@ async fn serve_by(
                 continue;
             }
         };
+        places.settle().await;
         match places.enter(peer.ip()) {
             Ok(place) => {
                 let way = Way {
