@@ -53,7 +53,8 @@ pub fn versioned(view: &impl Serialize, version: i64) -> Reply {
     Ok(response)
 }
 
-fn etag(version: i64) -> HeaderValue {
+/// A version as it stands in heads.
+pub fn etag(version: i64) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}\"")).expect("a number is visible ASCII")
 }
 
@@ -119,7 +120,9 @@ fn replay(answer: &engine::admin::repeat::Answer) -> Response {
         headers.insert(header::LOCATION, location);
     }
     // The first answer had the first version's ETag, where it had one.
-    let version = serde_json::from_slice::<serde_json::Value>(&answer.body).ok().and_then(|body| body.get("version")?.as_i64());
+    let body = serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default();
+    // An act's answer holds the object that it was done to.
+    let version = [&body, &body["object"]].into_iter().find_map(|made| made.get("version")?.as_i64());
     if let Some(version) = version {
         headers.insert(header::ETAG, etag(version));
     }

@@ -221,6 +221,25 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     }
 }
 
+/// A JSON body that may be left out: then `None`.
+pub struct MayJson<T>(pub Option<T>);
+
+impl<T: DeserializeOwned> FromRequest<App> for MayJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<MayJson<T>, Problem> {
+        let media_type = check_media_type(request.headers());
+        let body = read(request.into_body(), app.extras.limits.body).await;
+        if let Ok(body) = &body
+            && body.is_empty()
+        {
+            return Ok(MayJson(None));
+        }
+        media_type?;
+        parse(&body?).map(|value| MayJson(Some(value)))
+    }
+}
+
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let media = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
@@ -268,7 +287,7 @@ pub struct Creation {
     pub body: Bytes,
     /// The caller's `Idempotency-Key`.
     pub key: Option<String>,
-    /// SHA-256 over method, path and body.
+    /// SHA-256 over method, path, query and body.
     pub request: [u8; 32],
     /// The path that was asked.
     pub path: String,
@@ -281,13 +300,16 @@ impl FromRequest<App> for Creation {
         let headers = request.headers();
         let key = headers.get("idempotency-key").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
         let (method, path) = (request.method().as_str().to_owned(), request.uri().path().to_owned());
+        let query = request.uri().query().filter(|query| !query.is_empty()).map(str::to_owned);
         // What is refused for its type is refused for that, however long it is.
         let body = match (check_media_type(headers), read(request.into_body(), app.extras.limits.body).await) {
             (Err(_), Ok(body)) if body.is_empty() => body,
             (Err(wrong), _) => return Err(wrong),
             (Ok(()), body) => body?,
         };
-        let request = sha256(&[method.as_bytes(), b"\n", path.as_bytes(), b"\n", &body].concat());
+        // What is only looked ahead at is another request.
+        let asked = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+        let request = sha256(&[method.as_bytes(), b"\n", asked.as_bytes(), b"\n", &body].concat());
         Ok(Creation { body, key, request, path })
     }
 }

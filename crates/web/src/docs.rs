@@ -415,7 +415,9 @@ mod tests {
     use crate::{openapi, routes};
 
     fn shown() -> (Value, String) {
-        let document = openapi::document(&routes::all(), "1", "");
+        let sources = sources::all();
+        let declared: Vec<_> = sources.iter().flat_map(|source| source.declaration().objects).collect();
+        let document = openapi::document(&routes::all(&declared), &declared, "1", "");
         let document = serde_json::to_value(document).expect("a document");
         let page = page(&document);
         (document, page)

@@ -84,7 +84,8 @@ pub fn router(engine: Engine, mut extras: Extras) -> Router {
     let pace = Arc::new(pace::Pace::new(extras.limits.clone()));
     let app = App { engine, extras: Arc::new(extras), made: Arc::default(), pace };
     let mut paths: BTreeMap<&'static str, axum::routing::MethodRouter<App>> = BTreeMap::new();
-    for route in routes::all().into_iter().filter(|route| app.extras.api || !route.path.starts_with("/api/")) {
+    let declared: Vec<_> = app.engine.object_declarations().collect();
+    for route in routes::all(&declared).into_iter().filter(|route| app.extras.api || !route.path.starts_with("/api/")) {
         let before = paths.remove(route.path).unwrap_or_default();
         let watched = middleware::from_fn_with_state((app.clone(), route.doc.id), watch::refused);
         paths.insert(route.path, before.merge(route.handler.layer(watched)));

@@ -4,6 +4,7 @@ use crate::openapi::shape::{self, Shape};
 use crate::{App, api, service};
 use axum::routing::MethodRouter;
 use http::Method;
+use model::objects::ObjectDeclaration;
 use model::roles::Permission;
 
 /// One operation.
@@ -31,8 +32,12 @@ pub enum Access {
     Admin(Permission),
     /// An administrator who may send to those whom the request names.
     Sender,
+    /// An administrator with the permission of the act that the request names.
+    ActOwner,
     /// An administrator with the permission that a setting names.
     SettingOwner,
+    /// An administrator with the permission that manages the mail's source.
+    MailOwner,
 }
 
 /// Where a parameter stands.
@@ -296,7 +301,7 @@ impl Doc {
             Access::Anyone => {}
             Access::Anybody => all.push((401, "unauthenticated")),
             Access::Device => all.extend([(401, "unauthenticated"), (403, "forbidden")]),
-            Access::Admin(_) | Access::Sender | Access::SettingOwner => {
+            Access::Admin(_) | Access::Sender | Access::ActOwner | Access::SettingOwner | Access::MailOwner => {
                 all.extend([(401, "unauthenticated"), (403, "forbidden"), (403, "out_of_scope")]);
             }
         }
@@ -345,8 +350,8 @@ pub fn delete(path: &'static str, handler: MethodRouter<App>, doc: Doc) -> Route
     Route { method: Method::DELETE, path, handler, doc }
 }
 
-/// Every route of this server.
-pub fn all() -> Vec<Route> {
+/// Every route of a server whose sources declare these objects.
+pub fn all(declared: &[&'static ObjectDeclaration]) -> Vec<Route> {
     let parts = [
         api::notifications::routes(),
         api::events::routes(),
@@ -355,6 +360,9 @@ pub fn all() -> Vec<Route> {
         api::devices::routes(),
         api::directory::routes(),
         api::settings::routes(),
+        api::mails::routes(),
+        api::objects::routes(declared),
+        api::bulk_acts::routes(),
         api::roles::routes(),
         api::access::routes(),
         api::audit::routes(),

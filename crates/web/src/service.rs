@@ -63,7 +63,8 @@ async fn metrics(State(app): State<App>) -> Response {
 
 fn document(app: &App) -> Bytes {
     let made = app.made.openapi.get_or_init(|| {
-        let document = openapi::document(&routes::all(), &app.extras.version, &app.extras.public_url);
+        let declared: Vec<_> = app.engine.object_declarations().collect();
+        let document = openapi::document(&routes::all(&declared), &declared, &app.extras.version, &app.extras.public_url);
         Bytes::from(document.to_pretty_json().expect("a description has only names as keys"))
     });
     made.clone()

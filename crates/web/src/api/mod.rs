@@ -4,11 +4,14 @@
 pub mod access;
 pub mod app;
 pub mod audit;
+pub mod bulk_acts;
 pub mod devices;
 pub mod directory;
 pub mod events;
 pub mod groups;
+pub mod mails;
 pub mod notifications;
+pub mod objects;
 pub mod roles;
 pub mod settings;
 pub mod users;

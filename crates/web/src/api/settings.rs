@@ -4,10 +4,10 @@ use crate::App;
 use crate::answer::{Reply, ok, versioned};
 use crate::ask::{Asker, IfMatch, Json, Word};
 use crate::openapi::shape;
-use crate::routes::{Access, Doc, Route, delete, get, put};
+use crate::routes::{Access, Doc, Route, delete, get, patch, put};
 use axum::extract::State;
 use axum::routing;
-use engine::admin::settings::SettingDraft;
+use engine::admin::settings::{SettingDraft, SettingsDraft};
 use model::roles::Permission;
 
 const READ: Access = Access::Admin(Permission::DirectoryRead);
@@ -33,6 +33,18 @@ pub fn routes() -> Vec<Route> {
                 .detail("All of them in one page. Help is told in the language of Accept-Language (en, fr).")
                 .gives(200, "The settings.", "SettingPage"),
         ),
+        patch(
+            ALL,
+            routing::patch(change_several),
+            doc("changeSettings", "Set several values", Access::SettingOwner)
+                .detail(
+                    "All of them or none, as one version. Needs the permission of every setting that is named; null returns one to its \
+                     default. When this is answered, nothing starts by the old values.",
+                )
+                .sends("SettingsChange")
+                .conditional()
+                .gives(200, "The settings that were named, as they are now.", "SettingPage"),
+        ),
         get(ONE, routing::get(show), about_one("getSetting", "Show a setting", READ).gives(200, "The setting.", "Setting").etag()),
         put(
             ONE,
@@ -57,6 +69,10 @@ pub fn routes() -> Vec<Route> {
 
 async fn list(State(app): State<App>, asker: Asker) -> Reply {
     ok(&app.engine.settings(&asker.actor, asker.locale)?)
+}
+
+async fn change_several(State(app): State<App>, asker: Asker, IfMatch(expected): IfMatch, Json(draft): Json<SettingsDraft>) -> Reply {
+    ok(&app.engine.change_settings(&asker.actor, draft, expected, asker.locale).await?)
 }
 
 async fn show(State(app): State<App>, asker: Asker, Word(key): Word) -> Reply {

@@ -67,6 +67,7 @@ fn personal_data() -> Shape {
         ("devices", list(named("PersonalDevice")), Yes),
         ("notifications", list(named("PersonalNotification")).about("Newest first, as far as they are kept."), Yes),
         ("audit", list(named("AuditEntry")).about("Entries that name the user."), Yes),
+        ("objects", map(anything()).about("What is kept for the person alone, such as a mailbox, by the path of its kind."), Yes),
         ("pseudonym", text().or_null().about("The name under which they do."), Yes),
     ])
 }

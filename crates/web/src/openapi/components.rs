@@ -2,6 +2,7 @@
 //! really answers.
 
 use super::audit::audit;
+use super::mails::mails;
 use super::reports;
 use super::rights;
 use super::shape::Needed::{No, Yes};
@@ -9,6 +10,7 @@ use super::shape::{Needed, Shape, anything, count, flag, given, id, list, list_o
 use model::decision::{Rule, Verdict};
 use model::directory::{EnrolmentSource, Environment, MemberKind, NotificationPermission, Ownership, Platform, RegistrationState, Service};
 use model::event::{AudienceMode, EventState};
+use model::objects::ObjectDeclaration;
 use model::roles::Permission;
 use model::{ChannelKind, Reason, ReceiptKind, State, Urgency};
 
@@ -18,8 +20,8 @@ macro_rules! all_words {
     };
 }
 
-/// Every component, by name.
-pub fn all() -> Vec<(&'static str, Shape)> {
+/// Every component of a server whose sources declare these objects, by name.
+pub fn all(declared: &[&'static ObjectDeclaration]) -> Vec<(&'static str, Shape)> {
     let parts = [
         shared(),
         users(),
@@ -29,6 +31,9 @@ pub fn all() -> Vec<(&'static str, Shape)> {
         notifications(),
         explanation(),
         settings(),
+        mails(),
+        crate::api::objects::components(declared),
+        super::bulk_acts::bulk_acts(),
         rights::roles(),
         rights::access(),
         audit(),
@@ -37,7 +42,7 @@ pub fn all() -> Vec<(&'static str, Shape)> {
     parts.into_iter().flatten().collect()
 }
 
-pub(super) fn page(of: &'static str) -> Shape {
+pub(crate) fn page(of: &'static str) -> Shape {
     given(vec![("items", list(named(of)), Yes), ("nextCursor", text().or_null().about("Where to go on; null at the end."), Yes)])
 }
 
@@ -434,9 +439,16 @@ fn explanation() -> Vec<(&'static str, Shape)> {
         ("person", named("ExplainedPerson"), Yes),
         ("inAudience", flag(), Yes),
         ("decisions", list(named("Decision")), Yes),
+        (
+            "gaps",
+            list(named("Gap")).about("Whiles around the event in which an integration heard nothing: what happened then is not known."),
+            No,
+        ),
     ]);
+    let gap = given(vec![("integration", text(), Yes), ("from", time(), Yes), ("until", time(), Yes)]);
     vec![
         ("Why", why),
+        ("Gap", gap),
         ("ExplainedEvent", event),
         ("ExplainedPerson", person),
         ("Decision", given(decision)),
@@ -452,7 +464,7 @@ fn settings() -> Vec<(&'static str, Shape)> {
         ("key", text().example("push.apns.enabled"), Yes),
         ("value", anything(), Yes),
         ("default", anything(), Yes),
-        ("type", words(vec!["switch", "number", "choice", "dailySpan"]), Yes),
+        ("type", words(vec!["switch", "number", "choice", "dailySpan", "text", "mail", "colour"]), Yes),
         ("least", number().about("Of a number."), No),
         ("most", number().about("Of a number."), No),
         ("choices", list(text()).about("Of a choice."), No),
@@ -463,6 +475,10 @@ fn settings() -> Vec<(&'static str, Shape)> {
     vec![
         ("Setting", setting),
         ("SettingPage", page("Setting")),
+        (
+            "SettingsChange",
+            sent(vec![("values", map(anything()).about("Values by the names of settings: 1 to 200; null for the default."), Yes)]),
+        ),
         ("SettingChange", sent(vec![("value", anything().about("As the setting's type says.").example(false), Yes)])),
     ]
 }

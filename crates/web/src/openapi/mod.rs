@@ -1,7 +1,9 @@
 //! The OpenAPI 3.1 document, made from the list of routes and the components.
 
 mod audit;
-mod components;
+mod bulk_acts;
+pub(crate) mod components;
+mod mails;
 mod reports;
 mod rights;
 pub mod shape;
@@ -9,12 +11,13 @@ pub mod shape;
 use crate::problem;
 use crate::routes::{Access, Answer, Doc, Place, Route};
 use http::Method;
+use model::objects::ObjectDeclaration;
 use shape::Shape;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, Header, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, Required, ServerBuilder,
 };
@@ -30,7 +33,7 @@ a sentence that says how to mend it, and every field at fault.\n\nBounds of the 
 configuration says (429).";
 
 /// The groups of operations, in the order in which people need them.
-pub const TAGS: [(&str, &str); 12] = [
+pub const TAGS: [(&str, &str); 14] = [
     ("Notifications", "Send, look ahead, follow, stop, repeat."),
     ("Explanation", "Why somebody got an event, or did not."),
     ("Users", "People and their enrolment codes."),
@@ -38,6 +41,8 @@ pub const TAGS: [(&str, &str); 12] = [
     ("Devices", "Devices and how push services reach them."),
     ("Directory", "Names, import and export."),
     ("Settings", "What the organization wants: switches, quiet hours, limits, retention."),
+    ("Bulk acts", "One act for many people, in the background."),
+    ("Mails", "How each mail looks, and sending one as a test."),
     ("Rights", "Roles, and who holds them where and how long."),
     ("Access", "Tokens, alarms, and who is asking."),
     ("Audit", "Who did what, and everything about one person."),
@@ -45,8 +50,8 @@ pub const TAGS: [(&str, &str); 12] = [
     ("Service", "Health, metrics and this description."),
 ];
 
-/// The document for this list of routes.
-pub fn document(routes: &[Route], version: &str, public_url: &str) -> OpenApi {
+/// The document for this list of routes, some of which are made of these declarations.
+pub fn document(routes: &[Route], declared: &[&'static ObjectDeclaration], version: &str, public_url: &str) -> OpenApi {
     let info = InfoBuilder::new()
         .title("Carillon")
         .version(version)
@@ -62,10 +67,15 @@ pub fn document(routes: &[Route], version: &str, public_url: &str) -> OpenApi {
         .description(Some("A token that an owner made, or the token that a device got when it enrolled."))
         .build();
     let mut components = ComponentsBuilder::new().security_scheme("bearer", SecurityScheme::Http(bearer));
-    for (name, shape) in components::all() {
+    for (name, shape) in components::all(declared) {
         components = components.schema(name, shape.schema());
     }
-    let tags = TAGS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());
+    let tag = |name: &str, about: &str| TagBuilder::new().name(name).description(Some(about)).build();
+    let mut tags: Vec<Tag> = TAGS.iter().map(|(name, about)| tag(name, about)).collect();
+    for kinds in declared.chunk_by(|one, next| one.tag == next.tag) {
+        let words: Vec<String> = kinds.iter().map(|one| format!("{}s", one.kind)).collect();
+        tags.push(tag(kinds[0].tag, &format!("What administrators keep for it: {}.", words.join(", "))));
+    }
     let server = if public_url.is_empty() { "/" } else { public_url };
     OpenApiBuilder::new()
         .info(info.build())
@@ -129,7 +139,11 @@ fn description(doc: &Doc) -> String {
         Access::Sender => "Needs Organization/Update or Notifications/SendToGroups where groups or people are addressed, and \
                            RemoteTasks/SendCustomNotification where devices are."
             .to_owned(),
+        Access::ActOwner => "Needs the permission of the act.".to_owned(),
         Access::SettingOwner => "Needs the permission that the setting names.".to_owned(),
+        Access::MailOwner => {
+            "Needs the permission that the list of mails names: the one that manages the settings of the mail's source.".to_owned()
+        }
     };
     if doc.detail.is_empty() { access } else { format!("{} {access}", doc.detail) }
 }

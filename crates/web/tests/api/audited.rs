@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Operations that change nothing that an administrator answers for, and why.
-const NOT_AUDITED: [(&str, &str); 2] = [
+const NOT_AUDITED: [(&str, &str); 3] = [
     ("sendReceipts", "what a device says of what it got is kept as receipts of the notification"),
     ("previewReach", "it only looks ahead"),
+    ("verifyConferencingBridge", "it only compares"),
 ];
 
 async fn entries(world: &World) -> Vec<Value> {
@@ -77,9 +78,59 @@ async fn every_operation_that_changes_something_leaves_an_entry() {
     }
     assert!(seen.len() > 28, "{seen:?}");
     let text = Value::from(whole(&world).await).to_string();
-    for private in ["example.org", "Ada", "Quiet words", "0aff00112233", "car_"] {
+    for private in ["example.org", "Ada", "Quiet words", "0aff00112233", "car_"].iter().chain(&PRIVATE) {
         assert!(!text.contains(private), "{private} stands in the audit: {text}");
     }
+}
+
+/// What is given about managed objects, and stands in no entry: numbers, PINs, addresses and where an adapter is.
+const PRIVATE: [&str; 7] = ["33155501", "583920174", "86420", "nobody-knows", "bridge.example.net", "whsec_", "700001"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_is_told_with_its_switches_and_without_numbers_pins_and_addresses() {
+    let world = World::new().await;
+    let ada = world.user("ada@example.org").await;
+    let before = entries(&world).await.len();
+    let numbers = json!([{"number": "+33155501000", "tollFree": false}]);
+    let draft = json!({"name": "Paris", "serviceNumbers": numbers, "adapterUrl": "https://bridge.example.net/hook"});
+    let secret = world.post("/api/v1/conferencing-bridges", draft).await.expect(201).json["revealed"]["adapterSecret"].clone();
+    let draft = json!({"name": "Lyon", "serviceNumbers": numbers, "defaultServiceNumber": "+33155501000"});
+    world.post("/api/v1/conferencing-bridges", draft).await.expect(201);
+    let path = format!("/api/v1/conferencing-users/{ada}");
+    let draft = json!({"bridgeName": "Lyon", "conferenceId": "583920174", "allowPstnOnlyMeetings": true});
+    let first = world.post(&format!("{path}/enable"), draft.clone()).await.expect(200).json;
+    world.post(&format!("{path}/enable"), draft).await.expect(200);
+    let reset = json!({"resetLeaderPin": true, "sendEmail": true, "sendEmailToAddress": "nobody-knows@example.net"});
+    world.ask("PATCH", &format!("{path}?preview=true")).json(reset.clone()).send().await.expect(200);
+    world.ask("PATCH", &path).json(reset).send().await.expect(200);
+    let dialled = json!({"conferenceId": "583920174", "pin": first["revealed"]["pin"]});
+    world.post("/api/v1/conferencing-bridges/Lyon/verify", dialled).await.expect(200);
+    let all = whole(&world).await;
+    let told: Vec<(&str, &Value)> = all[before..].iter().map(|e| (e["operation"].as_str().unwrap_or(""), &e["changes"])).collect();
+    let given = json!({"name": "given", "serviceNumbers": "given", "adapterUrl": "given"});
+    let enabled = json!({"bridgeName": "given", "conferenceId": "given", "allowPstnOnlyMeetings": true, "mail": null,
+        "pinToBeHandedOver": true, "events": ["conferencing.enabled"]});
+    let reset = json!({"resetLeaderPin": true, "sendEmail": true, "sendEmailToAddress": "given", "mail": "conferencing.pin_reset",
+        "events": ["conferencing.pin_reset"]});
+    assert_eq!(
+        told,
+        [
+            ("conferencing-bridge.create", &given),
+            ("conferencing-bridge.create", &json!({"name": "given", "serviceNumbers": "given", "defaultServiceNumber": "given"})),
+            ("conferencing-user.enable", &enabled),
+            ("conferencing-user.change", &reset),
+        ],
+        "what is on already, a preview and a comparison leave none"
+    );
+    let text = Value::from(all).to_string();
+    let pin = first["revealed"]["pin"].as_str().expect("a PIN");
+    assert!(!text.contains(&format!("\"{pin}\"")) && !text.contains(secret.as_str().expect("a secret")) && !text.contains(&ada));
+    for private in PRIVATE {
+        assert!(!text.contains(private), "{private} stands in the audit: {text}");
+    }
+    let about = world.get("/api/v1/audit?user=ada@example.org").await.expect(200);
+    let about: Vec<&str> = about.json["items"].as_array().expect("items").iter().filter_map(|e| e["operation"].as_str()).collect();
+    assert_eq!(about, ["user.create", "conferencing-user.enable", "conferencing-user.change"], "found by the person, kept by a pseudonym");
 }
 
 /// The ids of all operations that are not plain readings.
@@ -179,7 +230,11 @@ async fn asked(world: &World, id: &str) -> Asked {
             of("POST", format!("notifications/{id}/cancel"), Value::Null, "notification.cancel")
         }
         "resendNotification" => of("POST", format!("notifications/{}/resend", sent().await), json!({}), "notification.resend"),
+        "testMail" => of("POST", "mails/conferencing.info/test".into(), json!({"user": ada}), "mail.test"),
         "setSetting" => of("PUT", "settings/retention.days".into(), json!({"value": 7}), "setting.set"),
+        "changeSettings" => {
+            of("PATCH", "settings".into(), json!({"values": {"retention.days": 7, "push.apns.enabled": false}}), "setting.set")
+        }
         "resetSetting" => of("DELETE", "settings/retention.days".into(), Value::Null, "setting.set"),
         "createRole" => {
             let draft = json!({"name": format!("Role {n}"), "permissions": ["Directory/Read"]});
@@ -203,7 +258,76 @@ async fn asked(world: &World, id: &str) -> Asked {
         "deleteUser" => of("DELETE", format!("users/{ada}"), Value::Null, "user.delete"),
         "createEnrolmentCode" => of("POST", format!("users/{ada}/enrolment-codes"), Value::Null, "enrolment-code.create"),
         "eraseUser" => of("POST", format!("users/{ada}/erasure"), json!({"confirm": upn}), "user.erase"),
-        other => panic!("{other} changes something: say here how it is asked for and which entry it leaves, or why none"),
+        other => managed(world, other, n, &ada)
+            .await
+            .unwrap_or_else(|| panic!("{other} changes something: say here how it is asked for and which entry it leaves, or why none")),
+    }
+}
+
+/// The same for the objects that sources declare.
+async fn managed(world: &World, id: &str, n: u32, ada: &str) -> Option<Asked> {
+    let of = |method, path: String, body, word| Some(Asked { method, path: format!("/api/v1/{path}"), body, token: None, word });
+    let made = async |path: &str, body: Value| {
+        let reply = world.post(&format!("/api/v1/{path}"), body).await;
+        assert!(reply.status.is_success(), "{path}: {}", reply.text);
+        format!("{path}/{}", reply.json["object"]["id"].as_str().expect("an id"))
+    };
+    let bridge = json!({"name": format!("Bridge {n}"), "serviceNumbers": [{"number": "+33155501234"}],
+        "defaultServiceNumber": "+33155501234", "adapterUrl": ""});
+    let plan = json!({"name": format!("Plan {n}"), "numberOfDigitsInExtension": 6, "e164Prefix": "+33155501"});
+    let policy = json!({"name": format!("Policy {n}"), "umDialPlan": format!("Plan {n}"), "voiceMailText": "Quiet words"});
+    let extension = json!({"umMailboxPolicy": format!("Plan {n} Default Policy"), "extensions": ["700001"], "pin": "86420"});
+    let (conferencing, mailbox) = (format!("conferencing-users/{ada}"), format!("mailboxes/{ada}"));
+    if id.ends_with("MailboxPolicy") || id.ends_with("Mailbox") {
+        made("dial-plans", plan.clone()).await;
+    }
+    if ["changeMailbox", "disableMailbox"].contains(&id) {
+        made(&format!("{mailbox}/enable"), extension.clone()).await;
+    }
+    if ["changeConferencingUser", "disableConferencingUser", "sendInfoConferencingUser"].contains(&id) {
+        made(&format!("{conferencing}/enable"), json!({})).await;
+    }
+    match id {
+        "createConferencingBridge" => of("POST", "conferencing-bridges".into(), bridge, "conferencing-bridge.create"),
+        "changeConferencingBridge" => {
+            let change = json!({"adapterUrl": "https://bridge.example.net/hook"});
+            of("PATCH", made("conferencing-bridges", bridge).await, change, "conferencing-bridge.change")
+        }
+        "deleteConferencingBridge" => of("DELETE", made("conferencing-bridges", bridge).await, Value::Null, "conferencing-bridge.delete"),
+        "enableConferencingUser" => {
+            let draft = json!({"conferenceId": "583920174", "sendEmail": true, "sendEmailToAddress": "nobody-knows@example.net"});
+            of("POST", format!("{conferencing}/enable"), draft, "conferencing-user.enable")
+        }
+        "changeConferencingUser" => of("PATCH", conferencing, json!({"resetLeaderPin": true}), "conferencing-user.change"),
+        "disableConferencingUser" => of("POST", format!("{conferencing}/disable"), Value::Null, "conferencing-user.disable"),
+        "sendInfoConferencingUser" => of("POST", format!("{conferencing}/send-info"), Value::Null, "conferencing-user.send-info"),
+        "createDialPlan" => of("POST", "dial-plans".into(), plan, "dial-plan.create"),
+        "changeDialPlan" => of("PATCH", made("dial-plans", plan).await, json!({"countryOrRegionCode": "33"}), "dial-plan.change"),
+        "deleteDialPlan" => {
+            let bare = json!({"name": format!("Bare {n}"), "numberOfDigitsInExtension": 6, "generateUmMailboxPolicy": false});
+            of("DELETE", made("dial-plans", bare).await, Value::Null, "dial-plan.delete")
+        }
+        "createMailboxPolicy" => of("POST", "mailbox-policies".into(), policy, "mailbox-policy.create"),
+        "changeMailboxPolicy" => {
+            let change = json!({"voiceMailText": "More quiet words", "allowMissedCallNotifications": false});
+            of("PATCH", made("mailbox-policies", policy).await, change, "mailbox-policy.change")
+        }
+        "deleteMailboxPolicy" => of("DELETE", made("mailbox-policies", policy).await, Value::Null, "mailbox-policy.delete"),
+        "enableMailbox" => of("POST", format!("{mailbox}/enable"), extension, "mailbox.enable"),
+        "changeMailbox" => of("PATCH", mailbox, json!({"extensions": ["700002"]}), "mailbox.change"),
+        "disableMailbox" => of("POST", format!("{mailbox}/disable"), Value::Null, "mailbox.disable"),
+        "startBulkAct" => {
+            let draft = json!({"object": "mailboxes", "act": "disable", "users": [ada]});
+            of("POST", "bulk-acts".into(), draft, "mailbox.disable.bulk")
+        }
+        "stopBulkAct" => {
+            // So many that it has not ended by then.
+            let users: Vec<String> = (0..5_000).map(|n| format!("nobody{n}@example.net")).collect();
+            let draft = json!({"object": "mailboxes", "act": "disable", "users": users});
+            let bulk = world.post("/api/v1/bulk-acts", draft).await.expect(202).id().to_owned();
+            of("POST", format!("bulk-acts/{bulk}/stop"), Value::Null, "bulk.stop")
+        }
+        _ => None,
     }
 }
 

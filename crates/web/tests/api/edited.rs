@@ -34,6 +34,33 @@ async fn a_change_under_an_old_version_is_refused_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn an_act_under_an_old_version_is_refused_and_nothing_is_done() {
+    let world = World::new().await;
+    let ada = world.user("ada@example.org").await;
+    world.post("/api/v1/dial-plans", json!({"name": "Lyon", "numberOfDigitsInExtension": 4})).await.expect(201);
+    let plan = "/api/v1/dial-plans/lyon";
+    let read = world.get(plan).await.expect(200);
+    assert_eq!(read.header("etag"), "\"1\"");
+    let change = |etag: &str, on: bool| world.ask("PATCH", plan).header("if-match", etag).json(json!({"faxEnabled": on}));
+    let first = change("\"1\"", false).send().await.expect(200);
+    assert_eq!((first.header("etag"), first.json["object"]["version"].as_i64()), ("\"2\"", Some(2)));
+    assert_eq!(change("\"1\"", true).send().await.code(), (412, "stale"));
+    assert_eq!(change("2", true).send().await.code(), (400, "invalid_if_match"));
+    let same = change("\"2\"", false).send().await.expect(200);
+    assert_eq!((same.header("etag"), same.json["done"].clone()), ("\"2\"", json!(true)), "what changes nothing keeps the version");
+    assert_eq!(world.ask("DELETE", plan).header("if-match", "\"1\"").send().await.code(), (412, "stale"));
+    let box_of = format!("/api/v1/mailboxes/{ada}");
+    let draft = json!({"umMailboxPolicy": "Lyon Default Policy", "extensions": ["1001"]});
+    let enable = |etag: &str| world.ask("POST", &format!("{box_of}/enable")).header("if-match", etag).json(draft.clone());
+    assert_eq!(enable("\"3\"").send().await.code(), (412, "stale"), "there is none of which a version was read");
+    enable("*").send().await.expect(200);
+    let disable = |etag: &str| world.ask("POST", &format!("{box_of}/disable")).header("if-match", etag);
+    assert_eq!(disable("\"2\"").send().await.code(), (412, "stale"));
+    disable("\"1\"").send().await.expect(200);
+    assert_eq!(world.get(&box_of).await.code(), (404, "not_found"));
+}
+
+#[tokio::test]
 async fn a_change_that_changes_nothing_keeps_the_version() {
     let world = World::new().await;
     let ada = world.user("ada@example.org").await;
@@ -227,9 +254,39 @@ async fn settings_are_checked_versioned_and_returned_to_their_default() {
     assert_eq!(world.ask("PUT", path).header("if-match", &etag).json(json!({"value": 8})).send().await.code(), (412, "stale"));
     let reset = world.ask("DELETE", path).send().await.expect(200);
     assert_eq!((reset.json["value"].clone(), reset.json["default"].clone()), (json!(30), json!(30)));
+    several_settings_are_changed_together_or_not_at_all(&world).await;
     let unknown = world.get("/api/v1/settings/push.apn.enabled").await;
     assert_eq!(unknown.code(), (404, "not_found"));
     assert!(unknown.json["detail"].as_str().is_some_and(|d| d.contains("push.apns.enabled")), "{}", unknown.text);
     let french = world.ask("GET", path).header("accept-language", "fr").send().await;
     assert!(french.json["help"].as_str().is_some_and(|h| h.contains("Jours de conservation")));
+}
+
+async fn several_settings_are_changed_together_or_not_at_all(world: &World) {
+    let all = "/api/v1/settings";
+    let change = |values: Value| world.ask("PATCH", all).json(json!({ "values": values }));
+    let from = |name: &str| format!("conferencing.send_email_from_{name}");
+    let value = async |key: &str| world.get(&format!("{all}/{key}")).await.expect(200).json["value"].clone();
+    let version = async || world.get("/api/v1/settings/retention.days").await.expect(200).header("etag").to_owned();
+    let first = version().await;
+    // A fault of one leaves all as they are, and so do values that do not go together.
+    let refused = change(json!({"retention.days": 7, "push.apns.enabled": "no"})).send().await;
+    assert_eq!(refused.faults()[0].0, "values.push.apns.enabled");
+    let refused = change(json!({"retention.days": 7, (from("override")): true})).send().await;
+    assert_eq!((refused.code(), refused.faults()[0].0), ((422, "invalid_field"), "values.conferencing.send_email_from_address"));
+    let alone = world.ask("PUT", &format!("{all}/{}", from("override"))).json(json!({"value": true})).send().await;
+    assert_eq!(alone.faults()[0].0, "value", "{}", alone.text);
+    assert_eq!((value("retention.days").await, version().await), (json!(30), first.clone()));
+    let done = change(
+        json!({"retention.days": 7, (from("override")): true, (from("address")): "team@example.org", (from("display_name")): "Team"}),
+    )
+    .header("if-match", &first)
+    .send()
+    .await
+    .expect(200);
+    assert_eq!(done.json["items"].as_array().map(Vec::len), Some(4));
+    assert_eq!((value("retention.days").await, value(&from("override")).await), (json!(7), json!(true)));
+    assert_eq!(change(json!({"retention.days": 8})).header("if-match", &first).send().await.code(), (412, "stale"));
+    change(json!({"retention.days": null, (from("override")): null})).send().await.expect(200);
+    assert_eq!((value("retention.days").await, value(&from("override")).await), (json!(30), json!(false)));
 }

@@ -1,19 +1,12 @@
 //! Bad input. Every field of every body and every parameter is given wrong values; what is answered stands, word for
 //! word, in `tests/bad-input.md`. A field without a wrong value in the table fails the test.
 
-use super::world::{Reply, World};
+use super::mistaken::{LEFT_OUT, declared, long, wrong_values};
+use super::table::{HEAD, Table, kept, nothing_is_left_out};
+use super::world::World;
+use model::objects::ObjectDeclaration;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::path::Path;
-
-/// A field left out where it is needed.
-const LEFT_OUT: &str = "\u{0}";
-
-struct Table {
-    text: String,
-    seen: BTreeSet<(String, String)>,
-}
 
 /// One operation: method, path, a body that would be taken, and wrong values for its fields.
 struct Case {
@@ -21,10 +14,6 @@ struct Case {
     base: Value,
     token: String,
     wrong: Vec<(&'static str, Value)>,
-}
-
-fn long(count: usize) -> Value {
-    Value::from("x".repeat(count))
 }
 
 fn user_fields() -> Vec<(&'static str, Value)> {
@@ -166,6 +155,24 @@ async fn cases(world: &World) -> Vec<Case> {
     let empty = |(field, value): &(&str, Value)| ["title", "body"].contains(field) && (value == "" || value == LEFT_OUT);
     let reach_fields = notification_fields().into_iter().filter(|pair| !empty(pair)).collect();
     vec![
+        case(
+            "POST",
+            "/api/v1/bulk-acts".into(),
+            json!({"object": "mailboxes", "act": "disable", "users": ["ada@example.org"]}),
+            left_out(
+                &["object", "act"],
+                vec![
+                    ("object", json!("dial-plans")),
+                    ("act", json!("fly")),
+                    ("given", json!(5)),
+                    ("users", json!([])),
+                    ("users", json!((0..10_001).map(|n| n.to_string()).collect::<Vec<_>>())),
+                    ("items", json!([{"given": {}}])),
+                    ("group", json!(5)),
+                    ("where", json!({"colour": "red"})),
+                ],
+            ),
+        ),
         case("POST", "/api/v1/users".into(), new_user, left_out(&["upn", "displayName"], user_fields())),
         case("PATCH", format!("/api/v1/users/{ada}"), json!({}), [user_fields(), vec![("managerUpn", json!("ada@example.org"))]].concat()),
         case(
@@ -189,11 +196,28 @@ async fn cases(world: &World) -> Vec<Case> {
         case("PATCH", role, json!({}), role_fields()),
         case("POST", "/api/v1/role-assignments".into(), held, left_out(&["name", "role", "users"], assignment_fields())),
         case("PATCH", assignment, json!({}), assignment_fields()),
+        case(
+            "PATCH",
+            "/api/v1/settings".into(),
+            json!({}),
+            vec![
+                ("values", json!(LEFT_OUT)),
+                ("values", json!({})),
+                ("values", json!({"push.apn.enabled": true, "retention.days": 7})),
+                ("values", json!({"retention.days": -1, "push.apns.enabled": "no"})),
+            ],
+        ),
         case("PUT", "/api/v1/settings/push.apns.enabled".into(), json!({}), vec![("value", json!(LEFT_OUT)), ("value", json!("no"))]),
         case("PUT", "/api/v1/settings/retention.days".into(), json!({}), vec![("value", json!(-1)), ("value", json!(1.5))]),
         case("PUT", "/api/v1/settings/custom.email".into(), json!({}), vec![("value", json!("sometimes"))]),
         case("PUT", "/api/v1/settings/quiet_hours.default".into(), json!({}), vec![("value", json!("22-7")), ("value", Value::Null)]),
         case("POST", "/api/v1/device/enrol".into(), json!({"code": "2345-6789-ABCD", "name": "a", "platform": "ios"}), enrol_fields()),
+        case(
+            "POST",
+            "/api/v1/mails/conferencing.info/test".into(),
+            json!({"user": "ada@example.org"}),
+            vec![("user", json!(LEFT_OUT)), ("user", json!(7)), ("user", json!("nobody@example.org")), ("locale", json!("de"))],
+        ),
         in_app("PUT", "/api/v1/device/registration", apns, registration_fields()),
         in_app("PUT", "/api/v1/device/preferences", json!({}), preference_fields()),
         in_app("POST", "/api/v1/device/receipts", json!({}), receipt_fields()),
@@ -310,6 +334,8 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
     let report = format!("/api/v1/notifications/{notification}/report");
     let mut all = vec![
         ("GET", "/api/v1/users".to_owned(), "active", "maybe"),
+        ("POST", "/api/v1/bulk-acts".into(), "preview", "maybe"),
+        ("GET", "/api/v1/bulk-acts/01a20044-61f3-71df-a6fd-dd52b7366e1c/results".into(), "cursor", "x"),
         ("GET", "/api/v1/audit".into(), "from", "0"),
         ("GET", "/api/v1/audit".into(), "user", "nobody@example.org"),
         ("GET", "/api/v1/devices".into(), "platform", "symbian"),
@@ -317,6 +343,8 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
         ("GET", "/api/v1/resolve".into(), "kind", "person"),
         ("GET", "/api/v1/resolve?kind=user".into(), "name", ""),
         ("GET", report, "format", "pdf"),
+        ("GET", "/api/v1/mails/conferencing.info/preview".into(), "locale", "de"),
+        ("GET", "/api/v1/mails/conferencing.info/preview".into(), "format", "pdf"),
         ("GET", deliveries.clone(), "state", "sent"),
         ("GET", deliveries.clone(), "channel", "sms"),
         ("GET", deliveries.clone(), "reason", "because"),
@@ -341,10 +369,22 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
         "/api/v1/role-assignments".into(),
         "/api/v1/audit".into(),
     ];
-    for list in lists {
+    let declared: Vec<&ObjectDeclaration> = world.engine.object_declarations().collect();
+    for list in lists.into_iter().chain(declared.iter().map(|one| format!("/api/v1/{}", one.path))) {
         all.extend(
             [("limit", "0"), ("limit", "501"), ("limit", "ten"), ("cursor", "abc")].map(|(name, value)| ("GET", list.clone(), name, value)),
         );
+    }
+    // Nothing is looked at before the parameters are understood.
+    for (one, act) in declared.iter().flat_map(|one| one.acts.iter().map(move |act| (one, act))) {
+        let collection = format!("/api/v1/{}", one.path);
+        let (method, path) = match act.name {
+            "create" => ("POST", collection),
+            "change" => ("PATCH", format!("{collection}/x")),
+            "delete" => ("DELETE", format!("{collection}/x")),
+            other => ("POST", format!("{collection}/x/{other}")),
+        };
+        all.push((method, path, "preview", "maybe"));
     }
     let (_, app) = world.enrolled(&user).await;
     all.extend([
@@ -356,49 +396,6 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
         ("APP DELETE", format!("/api/v1/device/registration?service=apns|{app}"), "environment", "test"),
     ]);
     all
-}
-
-/// Parameters that take any text.
-const ANY_TEXT: [(&str, &str); 8] = [
-    ("/api/v1/users", "search"),
-    ("/api/v1/users", "upn"),
-    ("/api/v1/users", "externalId"),
-    ("/api/v1/groups", "search"),
-    ("/api/v1/groups", "name"),
-    ("/api/v1/groups", "externalId"),
-    ("/api/v1/directory/import", "name"),
-    ("/api/v1/device/registration", "app"),
-];
-
-impl Table {
-    fn row(&mut self, world: &World, method: &str, path: &str, field: &str, value: &str, reply: &Reply) {
-        let template = world.described().template(path).unwrap_or(path).to_owned();
-        let mut value = value.to_owned();
-        if value.chars().count() > 60 {
-            value = format!("{}… ({} characters)", value.chars().take(40).collect::<String>(), value.chars().count());
-        }
-        let detail = without_ids(reply.json["detail"].as_str().unwrap_or(""));
-        let more = reply.faults().len().saturating_sub(1);
-        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-        let first = reply.faults().first().map_or(detail, |(field, message)| without_ids(&format!("{field}: {message}")));
-        let (status, code) = reply.code();
-        let clean = |text: &str| text.replace('|', "\\|").replace(['\u{0}', '\n'], "␀");
-        let _ = writeln!(
-            self.text,
-            "| {method} {} | {field} | `{}` | {status} {code} | {}{more} |",
-            template.trim_start_matches("/api/v1/"),
-            clean(&value),
-            clean(&first)
-        );
-        self.seen.insert((format!("{method} {template}"), field.to_owned()));
-    }
-}
-
-/// Ids and times differ from run to run.
-fn without_ids(text: &str) -> String {
-    let parts = text.split_inclusive([' ', '"', ')', ',', ';', ':']);
-    let id = |part: &str| part.trim_end_matches([' ', '"', ')', ',', ';', ':']).to_owned();
-    parts.map(|part| if uuid::Uuid::try_parse(&id(part)).is_ok() { part.replace(&id(part), "‹id›") } else { part.to_owned() }).collect()
 }
 
 #[tokio::test]
@@ -436,41 +433,38 @@ async fn every_field_with_a_wrong_value_is_refused_with_the_rule_and_the_mend() 
         assert!(matches!(reply.status.as_u16(), 400 | 404 | 422), "{method} {path} {name}={value}: {}", reply.text);
         table.row(&world, method, &path, name, value, &reply);
     }
+    for (operation, base, field) in declared(&world).await {
+        for (value, rule) in wrong_values(&field) {
+            declared_field(&world, &mut table, (&operation, &base), field.name, (value, &rule)).await;
+        }
+    }
     nothing_is_left_out(&world, &table);
     kept(&table.text);
 }
 
-const HEAD: &str = "# Bad input\n\nWhat the API answers to wrong values: made by the test `refused`, which fails when an answer changes. One row for \
-each request; the value stands in an otherwise acceptable request. Where a value makes several fields wrong, all are named in the answer and the first is shown.\n\n\
-| Request | Field | Value | Status and code | Message |\n| --- | --- | --- | --- | --- |\n";
-
-fn nothing_is_left_out(world: &World, table: &Table) {
-    let mut missing = Vec::new();
-    for (path, item) in world.described().document["paths"].as_object().expect("paths") {
-        for (method, operation) in item.as_object().expect("methods") {
-            let fields = world.described().fields(&operation["requestBody"]["content"]["application/json"]["schema"]);
-            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-            let queries = parameters.iter().filter(|p| p["in"] == "query").filter_map(|p| p["name"].as_str().map(str::to_owned));
-            for name in fields.into_iter().chain(queries) {
-                let any = ANY_TEXT.contains(&(path.as_str(), name.as_str()))
-                    || (path == "/api/v1/devices" && ["search", "name", "externalId"].contains(&name.as_str()));
-                if !any && !table.seen.contains(&(format!("{} {path}", method.to_uppercase()), name.clone())) {
-                    missing.push(format!("{method} {path} {name}"));
-                }
-            }
-        }
+/// A declared field with a wrong value: the answer names the field, and says the rule and the mend.
+async fn declared_field(
+    world: &World,
+    table: &mut Table,
+    ((method, path), base): (&(&str, String), &Value),
+    field: &str,
+    (value, rule): (Value, &str),
+) {
+    let mut body = base.clone();
+    let mut shown = value.to_string();
+    if value == LEFT_OUT {
+        body.as_object_mut().expect("an object").remove(field);
+        shown = "(left out)".to_owned();
+    } else {
+        body[field] = value;
     }
-    assert!(missing.is_empty(), "no wrong value is tried for {missing:#?}");
-}
-
-fn kept(text: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad-input.md");
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        std::fs::write(&file, text).expect("the table is written");
-    }
-    let before = std::fs::read_to_string(&file).unwrap_or_default();
-    let changed: Vec<&str> = text.lines().filter(|line| !before.contains(line)).collect();
-    assert!(before == text, "answers changed; look at them, then run the test with UPDATE_SNAPSHOTS=1:\n{}", changed.join("\n"));
+    let reply = world.ask(method, path).json(body).send().await;
+    let told = format!("{method} {path} {field}={shown}: {}", reply.text);
+    assert_eq!(reply.code(), (422, "invalid_field"), "{told}");
+    assert_eq!(reply.faults().len(), 1, "{told}");
+    let (named, message) = reply.faults()[0];
+    assert_eq!((named, message.starts_with(rule)), (field, true), "{told}: the rule is {rule:?}");
+    table.row(world, method, path, field, &shown, &reply);
 }
 
 #[tokio::test]

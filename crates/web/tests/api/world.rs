@@ -7,7 +7,7 @@ use engine::keys::Keys;
 use engine::{Engine, Parts};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use model::{Clock, Timestamp};
+use model::{Channel, Clock, Timestamp};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -145,13 +145,20 @@ impl Ask<'_> {
 
 impl World {
     pub async fn new() -> World {
+        World::with(Vec::new()).await
+    }
+
+    /// One that can send.
+    pub async fn with(channels: Vec<Arc<dyn Channel>>) -> World {
         let folder = std::env::temp_dir().join(format!("carillon-web-{}", Uuid::new_v4()));
         std::fs::create_dir_all(folder.join("scratch")).expect("a folder");
         let clock = Arc::new(TestClock(AtomicI64::new(0)));
         let store = Sqlite::open(&folder.join("carillon.db"), clock.clone()).await.expect("a store");
         let parts = Parts {
+            messenger: None,
+            files_follow: false,
             store: Arc::new(store),
-            channels: Vec::new(),
+            channels,
             sources: sources::all(),
             clock: clock.clone(),
             keys: Keys::new(vec![[7; 32]]).signing(&engine::keys::new_signing_key()).expect("a key"),
