@@ -7,12 +7,16 @@
 
 mod build;
 mod files;
+mod lists;
 mod read;
 mod schema;
+mod smtp_in;
 #[cfg(test)]
 mod tests;
 
+pub use integrations::asterisk::Settings as AsteriskConfig;
 pub use read::Overrides;
+pub use smtp_in::SmtpIn;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -223,6 +227,19 @@ pub struct Email {
     pub connections: u32,
     /// Most mails a second; 0 sets no pace.
     pub per_second: u32,
+    /// With which key mails are signed, if they are.
+    pub dkim: Option<Dkim>,
+}
+
+/// The keys `dkim_…` of `[channels.email]`: all or none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dkim {
+    /// The domain that signs.
+    pub domain: String,
+    /// Under which name it publishes the key.
+    pub selector: String,
+    /// The private key (PEM, RSA or Ed25519).
+    pub key_file: PathBuf,
 }
 
 /// `[integrations.*]` of this build.
@@ -230,6 +247,10 @@ pub struct Email {
 pub struct Integrations {
     /// Whether Microsoft Graph's calls for custom notifications are answered, under `/beta`.
     pub graph: bool,
+    /// Asterisks whose calls are heard, each with a name of its own.
+    pub asterisk: Vec<AsteriskConfig>,
+    /// Where telephone systems may send their voice-mail mails, if anywhere.
+    pub smtp_in: Option<SmtpIn>,
 }
 
 /// How a connection to a relay is protected.

@@ -20,6 +20,8 @@ pub enum Exit {
     OverLimit = 6,
     /// The server is not reachable or not available; worth trying later.
     Unavailable = 7,
+    /// `mailcmd` could not hand in a mail now: the word of mailers for *later* (`EX_TEMPFAIL`).
+    TryAgain = 75,
     /// Interrupted with Ctrl-C.
     Interrupted = 130,
 }
@@ -35,6 +37,7 @@ impl Exit {
         (Exit::Conflict, "it contradicts the present state, or was changed meanwhile"),
         (Exit::OverLimit, "over a limit; try later"),
         (Exit::Unavailable, "the server is not reachable or not available; try later"),
+        (Exit::TryAgain, "mailcmd could not hand in the mail now; try later"),
         (Exit::Interrupted, "interrupted with Ctrl-C"),
     ];
 
@@ -79,6 +82,6 @@ mod tests {
     #[test]
     fn the_table_holds_each_code_once_in_order() {
         let codes: Vec<u8> = Exit::TABLE.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 75, 130]);
     }
 }

@@ -50,6 +50,9 @@ use Kind::{Counter, Gauge, Histogram};
 const METRICS: &[(&str, Kind, &str)] = &[
     ("carillon_accept_seconds", Histogram, "From the request to its durable acceptance"),
     ("carillon_alarm", Gauge, "1 while the alarm is open"),
+    ("carillon_asterisk_connected", Gauge, "1 while this Asterisk is heard"),
+    ("carillon_asterisk_legs_total", Counter, "Legs of calls that were handed on"),
+    ("carillon_asterisk_waiting", Gauge, "What was heard of calls and is not handed on yet"),
     ("carillon_attempt_seconds", Histogram, "From handing a letter over to the other side's answer"),
     ("carillon_attempts_total", Counter, "Attempts by what came back"),
     ("carillon_beat_timestamp_seconds", Gauge, "When this process last told the others that it lives"),

@@ -2,13 +2,13 @@
 //! starts the engine, serves the API, and takes everything down in order.
 
 use crate::cli::Part;
-use crate::config::{Apns, Config, Email, EmailTls, Fcm, ServerTls, WebPush, Wns};
+use crate::config::{Apns, Config, Dkim, Email, EmailTls, Fcm, ServerTls, WebPush, Wns};
 use crate::key_files::{self, folder, private_file, read};
 use crate::{measure, signals, tls};
 use anyhow::{Context, bail};
 use channels::{
-    ApnsChannel, ApnsSettings, EmailChannel, EmailSettings, FcmChannel, FcmSettings, WebPushChannel, WebPushSettings, WnsChannel,
-    WnsSettings, vapid_public_key,
+    ApnsChannel, ApnsSettings, DkimSettings, EmailChannel, EmailSettings, FcmChannel, FcmSettings, WebPushChannel, WebPushSettings,
+    WnsChannel, WnsSettings, vapid_public_key,
 };
 use engine::keys::Keys;
 use engine::{Engine, Parts};
@@ -109,6 +109,35 @@ impl Opened {
     }
 }
 
+/// Listens to the telephone systems of the configuration, and for the mails that they send.
+async fn hear_calls(config: &Config, engine: &Engine, stop: &CancellationToken) -> anyhow::Result<()> {
+    if let Some(smtp_in) = &config.integrations.smtp_in {
+        let listener = TcpListener::bind(smtp_in.listen).await;
+        let listener =
+            listener.map_err(|e| anyhow::anyhow!("[integrations.smtp_in] listen: {} cannot be listened on: {e}", smtp_in.listen))?;
+        tracing::info!(address = %listener.local_addr()?, "voice-mail mails are taken");
+        let name = config.server.public_url.as_deref().and_then(host_of).unwrap_or("carillon.invalid");
+        let settings = smtp_in.settings(name, Arc::new(SystemClock));
+        tokio::spawn(integrations::smtp_in::run(listener, settings, desk(engine, "SMTP"), stop.clone()));
+    }
+    for settings in config.integrations.asterisk.clone() {
+        let desk = desk(engine, &format!("Asterisk {}", settings.name));
+        tokio::spawn(integrations::asterisk::run(settings, desk, stop.clone()));
+    }
+    Ok(())
+}
+
+/// Takes in calls for an integration of this name.
+fn desk(engine: &Engine, by: &str) -> Arc<dyn integrations::intake::Intake> {
+    Arc::new(integrations::intake::Desk::new(engine.clone(), by))
+}
+
+/// The host of a URL.
+fn host_of(url: &str) -> Option<&str> {
+    let rest = url.split_once("://")?.1;
+    rest.split(['/', ':']).next().filter(|host| !host.is_empty())
+}
+
 /// Serves until stopped.
 ///
 /// # Errors
@@ -135,6 +164,8 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     // Before anything is changed: a certificate that is wrong keeps the server from starting.
     let secured = config.server.tls.clone().map(Secured::read).transpose()?;
     let parts = Parts {
+        messenger: Some(Arc::new(integrations::webhook::Webhooks::new()?)),
+        files_follow: config.integrations.smtp_in.is_some(),
         store: store.shared(),
         channels: channels(&config, vapid)?,
         sources: sources::all(),
@@ -177,8 +208,13 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
         // Whoever asked may have gone; the server serves all the same.
         let _ = ready.send(Ready { url, token_file, first_start: fresh });
     }
-    let graph = config.integrations.graph && does(&options.only, Part::Integrations);
-    let integrations = graph.then(|| integrations::graph::router(engine.clone(), &public_url)).into_iter().collect();
+    if does(&options.only, Part::Integrations) {
+        hear_calls(&config, &engine, &options.stop).await?;
+    }
+    let integrations = {
+        let graph = config.integrations.graph.then_some(public_url.as_str());
+        if does(&options.only, Part::Integrations) { integrations::doors(&engine, graph) } else { Vec::new() }
+    };
     let extras = web::Extras {
         metrics: Box::new(move || {
             measure::process();
@@ -400,9 +436,15 @@ fn email_channel(config: &Email) -> anyhow::Result<EmailChannel> {
         ca_pem: optional(config.ca_file.as_deref(), "channels.email.ca_file")?,
         connections: usize::try_from(config.connections)?,
         per_second: Some(config.per_second).filter(|n| *n > 0),
+        dkim: config.dkim.as_ref().map(dkim_settings).transpose()?,
         ..EmailSettings::default()
     };
     EmailChannel::new(settings).map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+fn dkim_settings(config: &Dkim) -> anyhow::Result<DkimSettings> {
+    let key_pem = read(&config.key_file, "channels.email.dkim_key_file")?;
+    Ok(DkimSettings { domain: config.domain.clone(), selector: config.selector.clone(), key_pem })
 }
 
 fn optional(path: Option<&Path>, setting: &str) -> anyhow::Result<Option<String>> {

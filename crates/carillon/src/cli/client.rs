@@ -117,9 +117,13 @@ impl Client {
     }
 
     fn url(&self, path: &[&str], query: Query<'_>) -> Url {
+        self.below(&["api", "v1"], path, query)
+    }
+
+    fn below(&self, root: &[&str], path: &[&str], query: Query<'_>) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+            segments.pop_if_empty().extend(root).extend(path);
         }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -129,7 +133,11 @@ impl Client {
 
     /// A request with the token, to be sent by the caller: for streams and uploads.
     pub fn request(&self, method: Method, path: &[&str], query: Query<'_>) -> RequestBuilder {
-        let request = self.http.request(method, self.url(path, query));
+        self.signed(method, self.url(path, query))
+    }
+
+    fn signed(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.http.request(method, url);
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -208,6 +216,15 @@ impl Client {
         }
     }
 
+    /// POST of a file below `/integrations`, where the same again changes nothing.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn bring(&self, name: &str, query: Query<'_>, media_type: &'static str, file: bytes::Bytes) -> Result<Value> {
+        let url = self.below(&["integrations"], &[name], query);
+        self.json(|| self.signed(Method::POST, url.clone()).header(CONTENT_TYPE, media_type).body(file.clone())).await
+    }
+
     /// POST that creates nothing, such as reckoning a reach.
     ///
     /// # Errors
@@ -230,6 +247,40 @@ impl Client {
     /// As [`Client::get`].
     pub async fn delete(&self, path: &[&str], query: Query<'_>) -> Result<Value> {
         self.json(|| self.request(Method::DELETE, path, query)).await
+    }
+
+    /// One request that was made by the caller, sent once more only where it surely was not heard: when nobody took the connection
+    /// or, for one that only reads, whenever the connection was lost.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; `lost` when it is not known whether it was done.
+    pub async fn once(&self, request: RequestBuilder, reads: bool) -> Result<Value> {
+        let again = request.try_clone();
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(e) if e.is_builder() => return Err(Trouble::usage(format!("the request cannot be made: {}", cause(&e)))),
+            Err(e) if !reads && !e.is_connect() => return Err(self.lost(&e)),
+            Err(e) => {
+                tokio::time::sleep(PAUSE).await;
+                let again = again.ok_or_else(|| self.unreachable(&e))?;
+                again.send().await.map_err(|e| if reads || e.is_connect() { self.unreachable(&e) } else { self.lost(&e) })?
+            }
+        };
+        let response = self.accepted(response).await?;
+        let body = response.bytes().await.map_err(|e| if reads { self.unreachable(&e) } else { self.lost(&e) })?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|_| Trouble::local(format!("{} did not answer in JSON; is it a Carillon?", self.base())))
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> Trouble {
+        let detail = format!(
+            "the connection to {} was lost ({}); whether it was done is not known, look before you repeat it",
+            self.base(),
+            cause(error)
+        );
+        Trouble::new(Exit::Unavailable, "lost", detail)
     }
 
     /// A list: up to `limit` items from `cursor` on, in as many requests as that takes.

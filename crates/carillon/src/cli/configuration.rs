@@ -46,8 +46,9 @@ pub fn command(args: &Configuration, out: &Out) -> Result<Exit> {
                 .filter(|c| c.1)
                 .map(|c| c.0)
                 .collect();
+            let asterisk: Vec<&str> = config.integrations.asterisk.iter().map(|one| one.name.as_str()).collect();
             let object = json!({ "ok": true, "warnings": config.warnings, "listen": config.server.listen, "data": config.server.data,
-                "database": config.database.to_string(), "channels": channels });
+                "database": config.database.to_string(), "channels": channels, "asterisk": asterisk });
             out.say(&object, || {
                 let warnings = config.warnings.iter().map(|w| format!("{} {w}\n", out.paint(Tone::Waiting, "warning:")));
                 let channels = if channels.is_empty() { "none; the inbox always works".to_owned() } else { channels.join(", ") };
@@ -56,6 +57,7 @@ pub fn command(args: &Configuration, out: &Out) -> Result<Exit> {
                     ("data", config.server.data.display().to_string()),
                     ("database", config.database.to_string()),
                     ("channels", channels),
+                    ("asterisk", asterisk.join(", ")),
                 ];
                 format!("{}{}\n{}", warnings.collect::<String>(), out.paint(Tone::Good, "The configuration is fine."), out.pairs(&pairs))
             });

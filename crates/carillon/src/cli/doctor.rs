@@ -159,6 +159,7 @@ fn files(config: &Config) -> Vec<Finding> {
         ("Google's service account", channels.fcm.as_ref().map(|c| c.service_account_file.clone())),
         ("Microsoft's client secret", channels.wns.as_ref().map(|c| c.secret_file.clone())),
         ("the relay's password", channels.email.as_ref().and_then(|c| c.password_file.clone())),
+        ("the key that signs mail", channels.email.as_ref().and_then(|c| c.dkim.as_ref()).map(|d| d.key_file.clone())),
         ("the first token", Some(config.server.data.join(TOKEN_FILE)).filter(|file| file.exists())),
     ];
     findings.extend(named.into_iter().filter_map(|(what, file)| Some(guarded(what, &file?))));

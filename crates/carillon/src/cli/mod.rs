@@ -6,6 +6,7 @@ pub mod agent;
 mod alarm;
 mod audience;
 mod audit;
+pub mod bulk;
 #[cfg(test)]
 mod canned;
 pub mod client;
@@ -18,6 +19,8 @@ mod group;
 pub mod import;
 mod keys;
 mod listing;
+mod mail;
+mod mailcmd;
 mod notification;
 pub mod output;
 mod reach;
@@ -26,6 +29,7 @@ mod role;
 mod send;
 pub mod serve;
 mod settings;
+mod shell;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -101,6 +105,12 @@ pub enum Command {
     Device(device::Device),
     /// Settings that change while the server runs
     Settings(settings::Settings),
+    /// One act for many people: from a CSV file, a group or a filter
+    Bulk(bulk::Bulk),
+    /// How each mail looks, and one sent to a person as a test
+    Mail(mail::Mail),
+    /// The documented cmdlets: a shell for administrators, interactive or for scripts
+    Shell(shell::Admin),
     /// Roles, and who holds them where
     Role(role::Role),
     /// Access tokens
@@ -117,6 +127,8 @@ pub enum Command {
     Backup(transfer::Backup),
     /// Fill an empty store from a backup
     Restore(transfer::Restore),
+    /// Hand in a voice-mail mail that a telephone system pipes to a program
+    Mailcmd(mailcmd::Mailcmd),
     /// Be a device on the command line: enrol, listen, send receipts
     Agent(agent::Agent),
 }
@@ -139,6 +151,9 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Group(args) => interruptible(group::command(args, &out)).await,
         Command::Device(args) => interruptible(device::command(args, &out)).await,
         Command::Settings(args) => interruptible(settings::command(args, &out)).await,
+        Command::Bulk(args) => interruptible(bulk::command(args, &out)).await,
+        Command::Mail(args) => interruptible(mail::command(args, &out)).await,
+        Command::Shell(args) => shell::command(args, &out).await,
         Command::Role(args) => interruptible(role::command(args, &out)).await,
         Command::Token(args) => interruptible(token::command(args, &out)).await,
         Command::Alarm(args) => interruptible(alarm::command(args, &out)).await,
@@ -147,6 +162,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Migrate(args) => interruptible(transfer::migrate(args, &out)).await,
         Command::Backup(args) => interruptible(transfer::backup(args, &out)).await,
         Command::Restore(args) => interruptible(transfer::restore(args, &out)).await,
+        Command::Mailcmd(args) => interruptible(mailcmd::command(args, &out)).await,
         Command::Agent(args) => interruptible(agent::command(args, &out)).await,
     };
     match ended {

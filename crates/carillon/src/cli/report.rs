@@ -36,7 +36,8 @@ pub struct Form {
     locale: Option<Locale>,
 }
 
-fn parse_locale(tag: &str) -> std::result::Result<Locale, String> {
+/// A language that Carillon speaks.
+pub fn parse_locale(tag: &str) -> std::result::Result<Locale, String> {
     match tag.split(['-', '_']).next() {
         Some("en" | "fr") => Ok(Locale::from_tag(tag)),
         _ => Err("takes en or fr".into()),
@@ -44,7 +45,7 @@ fn parse_locale(tag: &str) -> std::result::Result<Locale, String> {
 }
 
 /// The language of the environment: `LC_ALL`, `LC_MESSAGES`, `LANG`, the first that is set (POSIX, environment variables §8.2).
-fn environment_locale(variable: impl Fn(&str) -> Option<String>) -> Locale {
+pub fn environment_locale(variable: impl Fn(&str) -> Option<String>) -> Locale {
     let named = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
     named.map_or(Locale::En, |tag| Locale::from_tag(&tag))
 }

@@ -50,17 +50,18 @@ fn the_examples_parse() {
     }
 }
 
-/// Words of a shell line, with double quotes; what follows two blanks is a remark.
+/// Words of a shell line, with quotes of either kind; what follows two blanks is a remark.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    let mut quoted = false;
+    let mut quote = None;
     let mut blanks = 0;
     for c in line.chars() {
-        blanks = if c == ' ' && !quoted { blanks + 1 } else { 0 };
+        blanks = if c == ' ' && quote.is_none() { blanks + 1 } else { 0 };
         match c {
-            '"' => quoted = !quoted,
-            ' ' if !quoted && blanks == 2 => break,
-            ' ' if !quoted => words.push(String::new()),
+            '"' | '\'' if quote.is_none() => quote = Some(c),
+            c if quote == Some(c) => quote = None,
+            ' ' if quote.is_none() && blanks == 2 => break,
+            ' ' if quote.is_none() => words.push(String::new()),
             c => words.last_mut().expect("there is a word").push(c),
         }
     }
@@ -92,6 +93,8 @@ fn wrong_use_is_refused_with_exit_code_2() {
         &["agent", "listen", "--count", "0"],
         &["group", "add", "g"],
         &["settings", "set", "key"],
+        &["shell", "-c", "Get-Help", "-f", "help.ps1"],
+        &["shell", "Get-Help"],
         &["nonsense"],
     ];
     for args in table {

@@ -70,6 +70,10 @@ fn tree(out: &Out, why: &Value, facts: bool) -> String {
         format!("{}, accepted {}, {}", out.paint(Tone::Strong, title), field(event, "createdAt"), field(event, "state")),
         format!("{}: {place}", out.paint(Tone::Strong, who)),
     ];
+    for gap in why["gaps"].as_array().into_iter().flatten() {
+        let (from, until) = (field(gap, "from"), field(gap, "until"));
+        lines.push(format!("Nothing was heard of {} from {from} until {until}: calls then are not known.", field(gap, "integration")));
+    }
     let decisions = why["decisions"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (n, decision) in decisions.iter().enumerate() {
         let last = n + 1 == decisions.len();

@@ -3,7 +3,7 @@
 use super::read::{Given, Scalar, Values, place};
 use super::schema::{SECTIONS, section};
 use super::{
-    Apns, Channels, Config, Email, EmailTls, Faults, Fcm, Integrations, Keys, Log, LogFormat, Server, ServerTls, Syslog, WebPush, Wns,
+    Apns, Channels, Config, Dkim, Email, EmailTls, Faults, Fcm, Integrations, Keys, Log, LogFormat, Server, ServerTls, Syslog, WebPush, Wns,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -43,7 +43,8 @@ pub(super) fn config(values: Values) -> Result<Config, Faults> {
     let audit_syslog = desk.syslog();
     let at_rest_file = desk.path("keys", "at_rest_file").unwrap_or_else(|| server.data.join("keys").join("at-rest.key"));
     let channels = Channels { apns: desk.apns(), fcm: desk.fcm(), wns: desk.wns(), webpush: desk.webpush(), email: desk.email() };
-    let integrations = Integrations { graph: desk.flag("integrations.graph", "enabled", true) };
+    let asterisk = super::lists::asterisk(&mut desk.0);
+    let integrations = Integrations { graph: desk.flag("integrations.graph", "enabled", true), asterisk, smtp_in: desk.smtp_in() };
     let Desk(values) = desk;
     if values.faults.is_empty() {
         Ok(Config {
@@ -62,7 +63,7 @@ pub(super) fn config(values: Values) -> Result<Config, Faults> {
 }
 
 /// The values while they are taken off one by one. After a fault a default stands in, so that the next one is found too.
-struct Desk(Values);
+pub(super) struct Desk(pub(super) Values);
 
 impl Desk {
     fn complete(&mut self) {
@@ -77,7 +78,7 @@ impl Desk {
         }
     }
 
-    fn fault(&mut self, given: &Given, section: &str, key: &str, rule: impl std::fmt::Display) {
+    pub(super) fn fault(&mut self, given: &Given, section: &str, key: &str, rule: impl std::fmt::Display) {
         let origin = &given.origin;
         let fault = if origin.starts_with("CARILLON__") || origin.starts_with("--") {
             format!("{origin}: {rule}")
@@ -87,7 +88,7 @@ impl Desk {
         self.0.faults.push(fault);
     }
 
-    fn given(&self, section: &'static str, key: &'static str) -> Option<(Given, String)> {
+    pub(super) fn given(&self, section: &'static str, key: &'static str) -> Option<(Given, String)> {
         let given = self.0.given.get(&(section, key))?.clone();
         match &given.value {
             Scalar::Text(text) => Some((given.clone(), text.clone())),
@@ -95,7 +96,7 @@ impl Desk {
         }
     }
 
-    fn text(&self, section: &'static str, key: &'static str) -> Option<String> {
+    pub(super) fn text(&self, section: &'static str, key: &'static str) -> Option<String> {
         self.given(section, key).map(|(_, text)| text)
     }
 
@@ -103,7 +104,7 @@ impl Desk {
         self.text(section, key).map(PathBuf::from)
     }
 
-    fn number(&self, section: &'static str, key: &'static str) -> Option<u32> {
+    pub(super) fn number(&self, section: &'static str, key: &'static str) -> Option<u32> {
         match self.0.given.get(&(section, key))?.value {
             Scalar::Number(n) => u32::try_from(n).ok(),
             Scalar::Text(_) | Scalar::Flag(_) => None,
@@ -354,6 +355,7 @@ impl Desk {
             (None, Some(_)) => self.0.faults.push(format!("{origin}: [{AT}] username is missing; username and password_file go together")),
             (Some(_), Some(_)) | (None, None) => {}
         }
+        let dkim = self.dkim(&origin);
         let host = self.text(AT, "host");
         if tls == EmailTls::None && username.is_some() && !host.as_deref().is_some_and(is_here) {
             let rule = "tls = \"none\" would send the password readable to everybody on the way; use starttls or implicit";
@@ -369,7 +371,29 @@ impl Desk {
             ca_file: self.path(AT, "ca_file"),
             connections: self.number(AT, "connections").unwrap_or(EMAIL_CONNECTIONS),
             per_second: self.number(AT, "per_second").unwrap_or(0),
+            dkim,
         })
+    }
+
+    /// With which key mails are signed: three keys, all or none.
+    fn dkim(&mut self, origin: &str) -> Option<Dkim> {
+        const AT: &str = "channels.email";
+        const KEYS: [&str; 3] = ["dkim_domain", "dkim_selector", "dkim_key_file"];
+        let values = KEYS.map(|key| self.given(AT, key));
+        if values.iter().all(Option::is_none) {
+            return None;
+        }
+        for (key, _) in KEYS.iter().zip(&values).filter(|(_, value)| value.is_none()) {
+            let rule = "dkim_domain, dkim_selector and dkim_key_file go together";
+            self.0.faults.push(format!("{origin}: [{AT}] {key} is missing; {rule}"));
+        }
+        let [Some((domain_given, domain)), Some((selector_given, selector)), Some((_, key_file))] = values else { return None };
+        if let Err(wrong) = channels::DkimSettings::check_names(&domain, &selector) {
+            let (given, key) =
+                if wrong.setting.ends_with("domain") { (&domain_given, "dkim_domain") } else { (&selector_given, "dkim_selector") };
+            self.fault(given, AT, key, format_args!("{}; {}", wrong.rule, wrong.mend));
+        }
+        Some(Dkim { domain, selector, key_file: key_file.into() })
     }
 }
 

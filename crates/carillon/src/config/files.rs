@@ -26,6 +26,14 @@ const NAMED: &[(&str, &str, Look)] = &[
     ("channels.wns", "ca_file", certificates),
     ("channels.email", "password_file", password),
     ("channels.email", "ca_file", certificates),
+    ("channels.email", "dkim_key_file", dkim_key),
+];
+
+/// The same of sections of which there may be several.
+const NAMED_IN_LISTS: &[(&str, &str, Look)] = &[
+    ("integrations.asterisk", "secret_file", password),
+    ("integrations.asterisk", "ca_file", certificates),
+    ("integrations.asterisk", "spool_dir", folder_that_is_there),
 ];
 
 /// What is wrong with the files that are named. No content is shown.
@@ -36,7 +44,14 @@ pub(super) fn faults(values: &Values) -> Vec<String> {
         let rule = look(Path::new(path)).err()?;
         Some(format!("{}: {}: {path} {rule}", given.origin, place(section, key)))
     };
-    NAMED.iter().filter_map(look).collect()
+    let in_lists = values.entries.iter().flat_map(|entry| {
+        NAMED_IN_LISTS.iter().filter(|(section, ..)| *section == entry.section.name).filter_map(|(_, key, look)| {
+            let Some(Scalar::Text(path)) = entry.given.get(key) else { return None };
+            let rule = look(Path::new(path)).err()?;
+            Some(format!("{}: {path} {rule}", entry.place(key)))
+        })
+    });
+    NAMED.iter().filter_map(look).chain(in_lists).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -48,6 +63,15 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 fn folder(path: &Path) -> Result<(), String> {
     if path.exists() && !path.is_dir() { Err("is a file; name a folder".into()) } else { Ok(()) }
+}
+
+fn folder_that_is_there(path: &Path) -> Result<(), String> {
+    let entries = std::fs::read_dir(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => "does not exist; name a folder, or leave the key out".to_owned(),
+        std::io::ErrorKind::NotADirectory => "is a file; name a folder".to_owned(),
+        _ => format!("cannot be read ({e})"),
+    });
+    entries.map(|_| ())
 }
 
 fn readable_if_there(path: &Path) -> Result<(), String> {
@@ -63,6 +87,11 @@ fn signing_key(path: &Path) -> Result<(), String> {
 fn private_key(path: &Path) -> Result<(), String> {
     let found = rustls::pki_types::PrivateKeyDer::from_pem_slice(&read(path)?);
     found.map(|_| ()).map_err(|_| "holds no private key; it takes a PEM block of type PRIVATE KEY".to_owned())
+}
+
+fn dkim_key(path: &Path) -> Result<(), String> {
+    let text = String::from_utf8(read(path)?).map_err(|_| "is not text".to_owned())?;
+    channels::DkimKey::parse(&text).map(|_| ()).map_err(|rule| format!("{rule}; {}", channels::DkimKey::MEND))
 }
 
 fn service_account(path: &Path) -> Result<(), String> {

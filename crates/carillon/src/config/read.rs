@@ -2,7 +2,7 @@
 //! types; whether a value makes sense is for `build`.
 
 use super::LogFormat;
-use super::schema::{self, FAMILIES, Key, Kind, SECTIONS, nearest, section, title, top_level};
+use super::schema::{self, FAMILIES, Key, Kind, LISTS, SECTIONS, Section, list, nearest, section, title, top_level};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,12 +39,34 @@ pub(super) struct Given {
     pub origin: String,
 }
 
+/// One of the sections of a name of which there may be several.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub section: &'static Section,
+    /// Which one in its file, counted from 1.
+    pub number: usize,
+    pub origin: String,
+    pub given: BTreeMap<&'static str, Scalar>,
+    /// What was wrong with keys: those are not missing.
+    pub wrong: BTreeSet<&'static str>,
+}
+
+impl Entry {
+    /// The file, and which section and key of it.
+    pub(super) fn place(&self, key: &str) -> String {
+        let gap = if key.is_empty() { "" } else { " " };
+        format!("{}: {} number {}{gap}{key}", self.origin, title(self.section.name), self.number)
+    }
+}
+
 /// Everything that was given, and what was wrong with the rest.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     pub given: BTreeMap<(&'static str, &'static str), Given>,
     /// Sections that were named, even if nothing in them was right.
     pub present: BTreeMap<&'static str, String>,
+    /// Sections of which there may be several, in the order of the file.
+    pub entries: Vec<Entry>,
     pub faults: Vec<String>,
     pub warnings: Vec<String>,
     lacking: BTreeSet<String>,
@@ -123,6 +145,10 @@ impl Values {
     }
 
     fn read_section(&mut self, name: &str, value: Value, origin: &str, folder: &Path) {
+        if let Some(known) = list(name) {
+            self.read_list(known, value, origin, folder);
+            return;
+        }
         let Some(known) = section(name) else {
             let family = name.split_once('.').map(|(family, _)| family);
             match value {
@@ -142,15 +168,39 @@ impl Values {
         }
     }
 
+    fn read_list(&mut self, known: &'static Section, value: Value, origin: &str, folder: &Path) {
+        let tables = match value {
+            Value::Array(tables) if tables.iter().all(Value::is_table) => tables,
+            _ => {
+                let title = title(known.name);
+                self.faults.push(format!("{origin}: there may be several of {}; write {title} above the keys of each", known.name));
+                return;
+            }
+        };
+        for (at, table) in tables.into_iter().enumerate() {
+            let mut entry =
+                Entry { section: known, number: at + 1, origin: origin.to_owned(), given: BTreeMap::new(), wrong: BTreeSet::new() };
+            for (name, value) in table.as_table().into_iter().flatten() {
+                let Some(key) = known.keys.iter().find(|key| key.name == name) else {
+                    self.faults.push(format!("{} {}", entry.place(""), unknown_key(known, name)));
+                    continue;
+                };
+                match scalar(key, value) {
+                    Ok(value) => drop(entry.given.insert(key.name, located(key, value, folder))),
+                    Err(rule) => {
+                        entry.wrong.insert(key.name);
+                        self.faults.push(format!("{}: {rule}", entry.place(key.name)));
+                    }
+                }
+            }
+            self.entries.push(entry);
+        }
+    }
+
     fn read_key(&mut self, section_name: &str, name: &str, value: Value, origin: &str, folder: &Path) {
         let Some((section, key)) = self.find(section_name, name, origin) else { return };
         match scalar(key, &value) {
-            Ok(Scalar::Text(text)) => {
-                let text = if key.kind == Kind::Path { join(folder, &text) } else { text };
-                let text = if key.kind == Kind::Store { join_store(folder, &text) } else { text };
-                self.put(section, key.name, Scalar::Text(text), origin);
-            }
-            Ok(other) => self.put(section, key.name, other, origin),
+            Ok(value) => self.put(section, key.name, located(key, value, folder), origin),
             Err(rule) => self.faults.push(format!("{origin}: {}: {rule}", place(section, key.name))),
         }
     }
@@ -162,6 +212,11 @@ impl Values {
             return; // An empty variable is how many launchers say "not set".
         }
         let section_name = path.join(".");
+        if list(&section_name).is_some() {
+            let title = title(&section_name);
+            self.faults.push(format!("{variable}: there may be several of {title}, and a variable cannot say which; write it in the file"));
+            return;
+        }
         if section(&section_name).is_none() {
             match path.first() {
                 Some(family) if path.len() == 2 && FAMILIES.contains(&family.as_str()) => self.lacks(&section_name, variable),
@@ -191,15 +246,13 @@ impl Values {
             self.unknown_top_level(name, origin);
             return None;
         }
-        let names: Vec<&str> = known.keys.iter().map(|k| k.name).collect();
-        let hint = nearest(name, names.iter().copied()).map_or(".".to_owned(), |n| format!("; did you mean {n}?"));
-        let title = title(section_name);
-        self.faults.push(format!("{origin}: {title} has no key {name:?}{hint} It knows: {}", names.join(", ")));
+        self.faults.push(format!("{origin}: {} {}", title(section_name), unknown_key(known, name)));
         None
     }
 
     fn unknown_top_level(&mut self, name: &str, origin: &str) {
-        let known: Vec<&str> = SECTIONS[0].keys.iter().map(|k| k.name).chain(SECTIONS.iter().skip(1).map(|s| s.name)).collect();
+        let sections = SECTIONS.iter().skip(1).chain(LISTS).map(|s| s.name);
+        let known: Vec<&str> = SECTIONS[0].keys.iter().map(|k| k.name).chain(sections).collect();
         let hint = nearest(name, known).map_or(".".to_owned(), |n| format!("; did you mean {n}?"));
         self.faults.push(format!("{origin}: there is no key or section {name:?}{hint} At the top level stand: {}", top_level().join(", ")));
     }
@@ -214,6 +267,22 @@ impl Values {
 /// `[section] key`, or the bare key at the top level.
 pub(super) fn place(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("[{section}] {key}") }
+}
+
+/// What is wrong with a key that its section does not have.
+fn unknown_key(known: &Section, name: &str) -> String {
+    let names: Vec<&str> = known.keys.iter().map(|k| k.name).collect();
+    let hint = nearest(name, names.iter().copied()).map_or(".".to_owned(), |n| format!("; did you mean {n}?"));
+    format!("has no key {name:?}{hint} It knows: {}", names.join(", "))
+}
+
+/// A path that counts from `folder`, as whole; other values as they are.
+fn located(key: &Key, value: Scalar, folder: &Path) -> Scalar {
+    match (key.kind, value) {
+        (Kind::Path, Scalar::Text(text)) => Scalar::Text(join(folder, &text)),
+        (Kind::Store, Scalar::Text(text)) => Scalar::Text(join_store(folder, &text)),
+        (_, value) => value,
+    }
 }
 
 fn scalar(key: &Key, value: &Value) -> Result<Scalar, String> {

@@ -144,10 +144,40 @@ pub(super) const SECTIONS: &[Section] = &[
             key("ca_file", Kind::Path, "relay-ca.pem"),
             key("connections", CONNECTIONS, "4"),
             key("per_second", Kind::Number { least: 0, most: 1_000_000 }, "0"),
+            key("dkim_domain", Kind::Text, "example.org"),
+            key("dkim_selector", Kind::Text, "carillon1"),
+            key("dkim_key_file", Kind::Path, "dkim.pem"),
         ],
     },
     Section { name: "integrations.graph", keys: &[key("enabled", Kind::Flag, "true")] },
+    Section {
+        name: "integrations.smtp_in",
+        keys: &[
+            needed("listen", Kind::Text, "127.0.0.1:2525"),
+            key("protocol", Kind::Choice(&["smtp", "lmtp"]), "smtp"),
+            key("dial_plan", Kind::Text, "Lyon"),
+            key("allowed_networks", Kind::Text, "127.0.0.0/8, ::1"),
+            key("max_bytes", Kind::Number { least: 65_536, most: 134_217_728 }, "33554432"),
+        ],
+    },
 ];
+
+/// Sections of which there may be several, each written as `[[name]]`. Variables of the environment cannot say which one they
+/// mean, and set nothing in them.
+pub(super) const LISTS: &[Section] = &[Section {
+    name: "integrations.asterisk",
+    keys: &[
+        needed("name", Kind::Text, "lyon"),
+        needed("dial_plan", Kind::Text, "Lyon"),
+        needed("host", Kind::Text, "pbx.example.org"),
+        key("port", Kind::Number { least: 1, most: 65_535 }, "5039"),
+        needed("username", Kind::Text, "carillon"),
+        needed("secret_file", Kind::Path, "asterisk-secret"),
+        key("tls", Kind::Flag, "true"),
+        key("ca_file", Kind::Path, "asterisk-ca.pem"),
+        key("spool_dir", Kind::Path, "/var/spool/asterisk/voicemail"),
+    ],
+}];
 
 /// Families of sections of which a build has some; those that it lacks are accepted with a warning.
 pub(super) const FAMILIES: &[&str] = &["channels", "integrations"];
@@ -156,15 +186,24 @@ pub(super) fn section(name: &str) -> Option<&'static Section> {
     SECTIONS.iter().find(|s| s.name == name)
 }
 
-/// `[name]`, or words for the top level.
+/// The section of which there may be several with this name.
+pub(super) fn list(name: &str) -> Option<&'static Section> {
+    LISTS.iter().find(|s| s.name == name)
+}
+
+/// `[name]` or `[[name]]`, or words for the top level.
 pub(super) fn title(section: &str) -> String {
-    if section.is_empty() { "the top level".into() } else { format!("[{section}]") }
+    match section {
+        "" => "the top level".into(),
+        several if list(several).is_some() => format!("[[{several}]]"),
+        one => format!("[{one}]"),
+    }
 }
 
 /// Names of what may stand at the top level.
 pub(super) fn top_level() -> Vec<String> {
     let keys = SECTIONS[0].keys.iter().map(|k| k.name.to_owned());
-    let sections = SECTIONS.iter().skip(1).map(|s| format!("[{}]", s.name));
+    let sections = SECTIONS.iter().skip(1).chain(LISTS).map(|s| title(s.name));
     keys.chain(sections).collect()
 }
 

@@ -65,7 +65,15 @@ fn the_default_file_names_every_key_and_its_channel_defaults_are_the_codes() {
         for part in section.name.split('.').filter(|p| !p.is_empty()) {
             at = at[part].as_table().expect("a section");
         }
-        let written: BTreeSet<&str> = at.iter().filter(|(_, v)| !v.is_table()).map(|(k, _)| k.as_str()).collect();
+        let nested = |value: &toml::Value| value.is_table() || value.as_array().is_some_and(|all| all.iter().any(toml::Value::is_table));
+        let written: BTreeSet<&str> = at.iter().filter(|(_, v)| !nested(v)).map(|(k, _)| k.as_str()).collect();
+        assert_eq!(written, section.keys.iter().map(|k| k.name).collect(), "{}", section.name);
+    }
+    for section in schema::LISTS {
+        let (family, name) = section.name.split_once('.').expect("a member of a family");
+        let written: Vec<&toml::Table> = table[family][name].as_array().expect("a list").iter().filter_map(toml::Value::as_table).collect();
+        let [written] = written.as_slice() else { panic!("one example of {}", section.name) };
+        let written: BTreeSet<&str> = written.keys().map(String::as_str).collect();
         assert_eq!(written, section.keys.iter().map(|k| k.name).collect(), "{}", section.name);
     }
     let all = load(&text).expect("the default file, switched on, is a configuration");
@@ -90,8 +98,8 @@ fn every_wrong_value_has_its_message() {
     let store = "use \"sqlite:PATH\" or \"postgres://user:password@host/database\", or leave the key out for a file in the data folder";
     let apns = "key_file='k'\nkey_id='K'\nteam_id='T'\ntopic='t'\n";
     let table: Vec<(String, String)> = vec![
-        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
-        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]".into()),
+        ("listen = 1".into(), "c.toml: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph], [integrations.smtp_in], [[integrations.asterisk]]".into()),
+        ("[sever]".into(), "c.toml: there is no key or section \"sever\"; did you mean server? At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph], [integrations.smtp_in], [[integrations.asterisk]]".into()),
         ("[server]\nlisten = 'here'".into(), "c.toml: [server] listen: \"here\" is not an address and port such as 127.0.0.1:8480".into()),
         ("[server]\nlisten = 8480".into(), "c.toml: [server] listen: takes text such as \"127.0.0.1:8480\", not 8480".into()),
         ("[server]\nlissten = ''".into(), "c.toml: [server] has no key \"lissten\"; did you mean listen? It knows: listen, data, organization, log, public_url, connections, connections_per_address, head_seconds, body_seconds, requests_per_second, failures_per_minute, trusted_proxies".into()),
@@ -124,6 +132,9 @@ fn every_wrong_value_has_its_message() {
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\ntls='ssl'".into(), "c.toml: [channels.email] tls: takes one of none, starttls, implicit, not \"ssl\"".into()),
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\nport=70000".into(), "c.toml: [channels.email] port: takes a whole number from 1 to 65535, not 70000".into()),
         ("[channels.email]\nhost='h'\nfrom='a@b.org'\nusername='u'".into(), "c.toml: [channels.email] password_file is missing; username and password_file go together".into()),
+        ("[channels.email]\nhost='h'\nfrom='a@b.org'\ndkim_domain='b.org'\ndkim_key_file='k'".into(), "c.toml: [channels.email] dkim_selector is missing; dkim_domain, dkim_selector and dkim_key_file go together".into()),
+        ("[channels.email]\nhost='h'\nfrom='a@b.org'\ndkim_domain='b'\ndkim_selector='s'\ndkim_key_file='k'".into(), "c.toml: [channels.email] dkim_domain: \"b\" is no domain; write the domain behind the sender's @, such as example.org".into()),
+        ("[channels.email]\nhost='h'\nfrom='a@b.org'\ndkim_domain='b.org'\ndkim_selector='s 1'\ndkim_key_file='k'".into(), "c.toml: [channels.email] dkim_selector: \"s 1\" is no name that DNS takes; write letters, digits and hyphens, such as carillon1".into()),
         ("[channels.fcm]".into(), "c.toml: [channels.fcm] service_account_file is missing; add service_account_file = \"service-account.json\"".into()),
         ("[channels.fcm]\nservice_account_file='s'\nendpoint='http://fcm.example.org'".into(), "c.toml: [channels.fcm] endpoint: \"http://fcm.example.org\" would send tokens in clear; use https (http is for this machine only)".into()),
         ("[channels.wns]\ntoken_endpoint='https://login.microsoftonline.com/t/oauth2/v2.0/token'\nclient_id='c'".into(), "c.toml: [channels.wns] secret_file is missing; add secret_file = \"wns-secret\"".into()),
@@ -151,7 +162,8 @@ fn everything_wrong_is_said_at_once() {
 
 #[test]
 fn sections_that_this_build_lacks_are_warned_about_by_name() {
-    let config = load("[channels.sms]\nkey_file='x'\n[integrations.ntfy]\n[[integrations.asterisk]]\nhost='a'\n[[integrations.asterisk]]");
+    let config =
+        load("[channels.sms]\nkey_file='x'\n[integrations.ntfy]\n[[integrations.freeswitch]]\nhost='a'\n[[integrations.freeswitch]]");
     let warnings = config.expect("accepted").warnings;
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(warnings.contains(&"c.toml: [channels.sms] is accepted, but this build has no channels.sms; it does nothing".to_owned()));
@@ -166,6 +178,92 @@ fn an_integration_is_on_until_it_is_turned_off() {
     assert!(!graph("[integrations.graph]\nenabled = false"));
     let off = load_with("", &[("CARILLON__INTEGRATIONS__GRAPH__ENABLED", "false")]);
     assert!(!off.expect("a configuration").integrations.graph);
+}
+
+/// The least that an Asterisk needs, with these lines more.
+fn asterisk(name: &str, more: &str) -> String {
+    format!("[[integrations.asterisk]]\nname='{name}'\ndial_plan='Lyon'\nhost='pbx'\nusername='carillon'\nsecret_file='s'\n{more}\n")
+}
+
+#[test]
+fn there_may_be_several_asterisks_each_with_a_name() {
+    let text = asterisk("lyon", "") + &asterisk("paris", "tls=true\nca_file='ca.pem'\nspool_dir='/spool'") + &asterisk("lab", "port=7");
+    let values = read::layers(Some((Path::new("/etc/carillon/c.toml"), text.as_str())), [], &Overrides::default());
+    let found = build::config(values).expect("a configuration").integrations.asterisk;
+    let [lyon, paris, lab] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((lyon.name.as_str(), lyon.port, lyon.tls, &lyon.spool_dir), ("lyon", 5038, false, &None));
+    assert_eq!(lyon.secret_file, Path::new("/etc/carillon/s"), "paths count from the folder of the file");
+    assert_eq!((paris.port, paris.tls, paris.ca_file.as_deref()), (5039, true, Some(Path::new("/etc/carillon/ca.pem"))));
+    assert_eq!((paris.spool_dir.as_deref(), lab.port), (Some(Path::new("/spool")), 7));
+    assert_eq!(load("").expect("a configuration").integrations.asterisk, []);
+}
+
+#[test]
+fn what_is_wrong_with_one_of_several_names_which_one() {
+    let one = "[[integrations.asterisk]] number 1";
+    let table = [
+        (
+            asterisk("lyon", "usernam=1"),
+            format!(
+                "c.toml: {one} has no key \"usernam\"; did you mean username? It knows: name, dial_plan, host, port, username, secret_file, tls, ca_file, spool_dir"
+            ),
+        ),
+        (asterisk("lyon", "port=0"), format!("c.toml: {one} port: takes a whole number from 1 to 65535, not 0")),
+        (asterisk("lyon", "tls='yes'"), format!("c.toml: {one} tls: takes true or false, not \"yes\"")),
+        (
+            asterisk("lyon", "ca_file='ca.pem'"),
+            format!("c.toml: {one} ca_file: says whom TLS trusts, but there is no TLS; add tls = true, or leave it out"),
+        ),
+        (asterisk("in Lyon", ""), format!("c.toml: {one} name: \"in Lyon\" is not a name of 1 to 40 letters, digits, - _ or .")),
+        (asterisk("lyon", "").replace("dial_plan='Lyon'\n", ""), format!("c.toml: {one} dial_plan is missing; add dial_plan = \"Lyon\"")),
+        (
+            asterisk("lyon", "").replace("'pbx'", "'pbx:5038'"),
+            format!(
+                "c.toml: {one} host: \"pbx:5038\" is not a host name or an address such as pbx.example.org or 192.0.2.7; port has a key of its own"
+            ),
+        ),
+        (asterisk("lyon", "").replace("'pbx'", "7"), format!("c.toml: {one} host: takes text such as \"pbx.example.org\", not 7")),
+        (
+            asterisk("lyon", "") + &asterisk("Lyon", ""),
+            "c.toml: [[integrations.asterisk]] number 2 name: \"Lyon\" is the name of number 1, too; give each a name of its own"
+                .to_owned(),
+        ),
+        (
+            asterisk("lyon", "").replace("[[", "[").replace("]]", "]"),
+            "c.toml: there may be several of integrations.asterisk; write [[integrations.asterisk]] above the keys of each".to_owned(),
+        ),
+    ];
+    for (text, message) in table {
+        let Faults(faults) = load(&text).expect_err(&text);
+        assert_eq!(faults, [message], "{text}");
+    }
+    let Faults(faults) = load_with("", &[("CARILLON__INTEGRATIONS__ASTERISK__HOST", "pbx")]).expect_err("a fault");
+    let message = "CARILLON__INTEGRATIONS__ASTERISK__HOST: there may be several of [[integrations.asterisk]], and a variable cannot say which; write it in the file";
+    assert_eq!(faults, [message]);
+}
+
+#[test]
+fn the_files_of_an_asterisk_are_looked_into() {
+    let folder = std::env::temp_dir().join(format!("carillon-config-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("s"), "\n").expect("a file");
+    std::fs::write(folder.join("c.toml"), asterisk("lyon", "") + &asterisk("paris", "tls=true\nca_file='none'\nspool_dir='s'"))
+        .expect("a file");
+    let load = || Config::load(Some(&folder.join("c.toml")), [], &Overrides::default());
+    let Faults(faults) = load().expect_err("four files are wrong");
+    let ends = [
+        "number 1 secret_file: DIR/s has an empty first line; write the secret there",
+        "number 2 secret_file: DIR/s has an empty first line; write the secret there",
+        "number 2 ca_file: DIR/none does not exist",
+        "number 2 spool_dir: DIR/s is a file; name a folder",
+    ];
+    let ends = ends.map(|end| end.replace("DIR", &folder.display().to_string()));
+    assert_eq!(faults.len(), ends.len(), "{faults:#?}");
+    assert!(faults.iter().zip(&ends).all(|(fault, end)| fault.ends_with(end)), "{faults:#?}");
+    std::fs::write(folder.join("s"), "secret\n").expect("a file");
+    std::fs::write(folder.join("c.toml"), asterisk("lyon", "spool_dir='.'")).expect("a file");
+    assert_eq!(load().expect("a configuration").integrations.asterisk.len(), 1);
+    std::fs::remove_dir_all(&folder).expect("removed");
 }
 
 #[test]
@@ -212,7 +310,7 @@ fn wrong_variables_are_named_as_they_were_written() {
         (
             "CARILLON__LISTEN",
             "x",
-            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph]",
+            "CARILLON__LISTEN: there is no key or section \"listen\". At the top level stand: database, [server], [server.tls], [log], [keys], [audit], [channels.apns], [channels.webpush], [channels.fcm], [channels.wns], [channels.email], [integrations.graph], [integrations.smtp_in], [[integrations.asterisk]]",
         ),
     ];
     for (name, value, message) in table {
@@ -259,5 +357,13 @@ fn files_that_are_named_are_looked_into() {
     write("k.p8", &format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n"));
     write("c.toml", "[channels.apns]\nkey_file='k.p8'\nkey_id='K'\nteam_id='T'\ntopic='t'");
     assert!(load().expect("a configuration").channels.apns.is_some());
+    let signed = "[channels.email]\nhost='h'\nfrom='a@b.org'\ndkim_domain='b.org'\ndkim_selector='s'\ndkim_key_file='k.p8'";
+    write("c.toml", signed);
+    let Faults(faults) = load().expect_err("a key that cannot sign mail");
+    assert!(faults.len() == 1 && faults[0].contains("k.p8 holds a key that is neither RSA of 2,048"), "{faults:?}");
+    let der = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8v1(&random).expect("a key");
+    let der = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der.as_ref());
+    write("k.p8", &format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n"));
+    assert!(load().expect("a configuration").channels.email.expect("email").dkim.is_some());
     std::fs::remove_dir_all(&folder).expect("removed");
 }
