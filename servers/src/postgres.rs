@@ -99,6 +99,11 @@ impl PrivatePostgres {
         self.sql("postgres", &format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display()));
     }
 
+    /// Where everything lies that it keeps: its data, its log of writes, and what it said.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Runs SQL in a database; answers what it prints.
     ///
     /// # Panics

@@ -228,6 +228,8 @@ impl Run {
         let life = Life::begin(process.clone());
         let channels = CHANNELS.map(|kind| Arc::new(SimulatedChannel { process: process.clone(), kind }) as Arc<dyn Channel>);
         let parts = Parts {
+            messenger: None,
+            files_follow: false,
             store: Arc::new(Seam { process: process.clone(), store: self.store.clone() }),
             channels: channels.into(),
             sources: sources::all(),

@@ -146,6 +146,8 @@ async fn start() -> (Engine, String) {
     let clock: Arc<dyn Clock> = Arc::new(MachineClock);
     let store = Sqlite::open(&folder.join("carillon.db"), clock.clone()).await.expect("a store");
     let parts = Parts {
+        messenger: None,
+        files_follow: false,
         store: Arc::new(store),
         channels: Vec::new(),
         sources: sources::all(),

@@ -3,10 +3,12 @@
 //! of this crate over the same seeds, changed at random.
 
 mod api;
+mod calls;
 mod words;
 
 pub use api::{ask, import};
-pub use words::{addresses, head, provider, relay, sealed, words};
+pub use calls::{events, smtp};
+pub use words::{addresses, head, provider, relay, sealed, shell, words};
 
 /// A target: its name, which is that of its folder of seeds, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -15,10 +17,13 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("addresses", addresses),
     ("ask", ask),
+    ("events", events),
     ("head", head),
     ("import", import),
     ("provider", provider),
     ("relay", relay),
     ("sealed", sealed),
+    ("smtp", smtp),
+    ("shell", shell),
     ("words", words),
 ];

@@ -9,6 +9,8 @@ use model::outcome::Outcome;
 use model::policy::SETTINGS;
 use model::time::DailySpan;
 use model::{Body, Title};
+use shell::Catalogue;
+use std::sync::LazyLock;
 use store::transfer::Database;
 use web::Network;
 
@@ -122,4 +124,14 @@ pub fn sealed(bytes: &[u8]) {
     let whole = keys.seal("event/1/title", bytes);
     assert_eq!(keys.open("event/1/title", &whole).as_deref(), Some(bytes));
     assert_eq!(keys.open("event/1/title", &whole[..whole.len() - 1]), None);
+}
+
+/// What somebody writes into the admin shell, held against the cmdlets of this build: it is read or refused, and never runs.
+pub fn shell(bytes: &[u8]) {
+    static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+        let declared: Vec<_> = sources::all().iter().map(|source| source.declaration()).collect();
+        let settings = SETTINGS.iter().chain(declared.iter().flat_map(|one| one.settings));
+        Catalogue::new(declared.iter().flat_map(|one| one.cmdlets), declared.iter().flat_map(|one| one.objects), settings)
+    });
+    ::shell::read_by_strangers(&String::from_utf8_lossy(bytes), &CATALOGUE);
 }

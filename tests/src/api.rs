@@ -116,6 +116,16 @@ impl Api {
         self.http.request(method, format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token)
     }
 
+    /// A request outside `/api/v1` with the token, not sent yet.
+    pub fn outside(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
+    }
+
+    /// The token.
+    pub fn secret(&self) -> &str {
+        &self.token
+    }
+
     /// A request outside `/api/v1`, without a token.
     ///
     /// # Panics

@@ -65,3 +65,10 @@ pub fn free_port() -> u16 {
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
         .expect("one of twenty thousand ports is free")
 }
+
+/// Whether somebody listens to datagrams on a port of this machine.
+pub fn listens_to_udp(port: u16) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    let end = format!(":{port:04X}");
+    sockets.lines().any(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&end)))
+}

@@ -11,28 +11,40 @@
 mod api;
 mod app;
 mod autopush;
+mod bridge;
 mod cable;
 mod firefox;
 mod folder;
 mod front;
+mod keeper;
+mod letter;
 mod org;
+mod post_office;
 mod program;
+mod python;
 mod server;
 mod stage;
 mod strangers;
+mod switchboard;
+pub mod telephony;
 
 pub use api::{Api, Reply};
 pub use app::{App, Frame, Heard, Stream};
 pub use autopush::Autopush;
+pub use bridge::{Bridge, Webhook};
 pub use cable::{Cable, Fault};
 pub use firefox::{Firefox, Page};
-pub use folder::{Folder, free_port};
+pub use folder::{Folder, free_port, listens_to_udp};
 pub use front::Front;
+pub use letter::{Letter, LetterPart};
 pub use org::{DeviceRow, Org, PersonRow, channel_of, google_token_of, token_of};
+pub use post_office::PostOffice;
 pub use program::{Said, build, carillon, run};
+pub use python::{python, python_with_dkim};
 pub use server::Server;
 pub use stage::{Scene, Stage};
 pub use strangers::Stranger;
+pub use switchboard::Switchboard;
 
 use std::time::{Duration, Instant};
 
@@ -73,4 +85,18 @@ pub fn quiet_now() -> String {
 /// `Some` when it holds; for [`eventually`].
 pub fn when(holds: bool) -> Option<()> {
     holds.then_some(())
+}
+
+/// A PostgreSQL database of the story's own; `None`, said aloud, where PostgreSQL is not installed.
+pub fn shared_database() -> Option<String> {
+    let found = servers::PrivatePostgres::shared().map(servers::PrivatePostgres::database);
+    if found.is_none() {
+        println!("SKIPPED: PostgreSQL is not installed, so the story was told on SQLite alone");
+    }
+    found
+}
+
+/// The beginning of a configuration whose store is there, or in the data folder.
+pub fn at(database: Option<String>) -> String {
+    database.map(|address| format!("database = \"{address}\"\n\n")).unwrap_or_default()
 }

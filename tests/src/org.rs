@@ -38,6 +38,7 @@ pub struct PersonRow {
     pub email: String,
     pub locale: String,
     pub timezone: String,
+    pub phones: String,
     pub active: bool,
 }
 
@@ -91,12 +92,14 @@ impl Org {
             email: format!("{name}@mail.example.org"),
             locale: "en".into(),
             timezone: "UTC".into(),
+            phones: String::new(),
             active: true,
         };
         edit(&mut person);
         let (external, upn) = (format!("p-{name}"), format!("{name}@example.org"));
         let active = person.active.to_string();
-        let cells = [&external, &upn, &person.display_name, &person.email, &person.locale, &person.timezone, "", "", "", &active];
+        let cells =
+            [&external, &upn, &person.display_name, &person.email, &person.locale, &person.timezone, "", "", &person.phones, &active];
         self.people.push(row(&cells));
         self
     }

@@ -8,8 +8,11 @@ use std::process::{Command, Stdio};
 use stories::{App, Org, SOON, Stage, eventually};
 
 const MANUAL: &str = include_str!("../../docs/src/operator/metrics.md");
-/// Only where processes share the store, and only with a certificate.
-const ELSEWHERE: [&str; 4] = [
+/// Only where an Asterisk is configured, where processes share the store, and with a certificate.
+const ELSEWHERE: [&str; 7] = [
+    "carillon_asterisk_connected",
+    "carillon_asterisk_legs_total",
+    "carillon_asterisk_waiting",
     "carillon_beat_timestamp_seconds",
     "carillon_tls_certificate_expiry_timestamp_seconds",
     "carillon_tls_handshake_failures_total",

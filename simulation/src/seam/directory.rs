@@ -39,6 +39,10 @@ impl Directory for Seam {
         self.pass("find_people", self.store.find_people(tenant, name)).await
     }
 
+    async fn people_with_phone(&self, tenant: TenantKey, number: &str) -> Result<Vec<String>> {
+        self.pass("people_with_phone", self.store.people_with_phone(tenant, number)).await
+    }
+
     async fn create_group(&self, tenant: TenantKey, id: Uuid, fields: GroupFields, once: Option<Once>) -> Result<Group> {
         self.moving("create_group", self.store.create_group(tenant, id, fields, once)).await
     }

@@ -4,15 +4,15 @@ use super::Seam;
 use crate::planted::Plant;
 use async_trait::async_trait;
 use model::objects::ObjectKind;
-use model::{GroupKey, PersonKey, TenantKey};
+use model::{GroupKey, PersonKey, TenantKey, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::watch::Watched;
 use store::{
-    Act, Alarm, Answer, Audit, Entry, Erased, Head, Import, ImportReport, ImportSource, Ledger, NewObject, NewToken, Object, Objects, Once,
-    Result, Shared, Tenant, Token, Watch,
+    Accepted, Act, Alarm, Answer, Audit, Change, Entry, Erased, Head, Import, ImportReport, ImportSource, Ledger, NewObject, NewToken,
+    Object, Objects, Once, Result, Shared, Tenant, Token, Watch,
 };
 use uuid::Uuid;
 
@@ -30,12 +30,13 @@ impl Ledger for Seam {
         Ok((version, set))
     }
 
-    async fn put_setting(&self, tenant: TenantKey, key: &str, value: Option<Value>, expected: Option<i64>) -> Result<i64> {
-        let kept = value.clone();
-        self.call("put_setting", self.store.put_setting(tenant, key, value, expected), |done| {
-            if let Ok(version) = done {
-                let now = self.world().now_ms();
-                let state = &mut *self.world().state();
+    async fn put_settings(&self, tenant: TenantKey, changes: Vec<(String, Option<Value>)>, expected: Option<i64>) -> Result<i64> {
+        let kept = changes.clone();
+        self.call("put_setting", self.store.put_settings(tenant, changes, expected), |done| {
+            let Ok(version) = done else { return };
+            let now = self.world().now_ms();
+            let state = &mut *self.world().state();
+            for (key, kept) in &kept {
                 state.truth.policy(now, key, kept.as_ref());
                 state.trace.note(now, None, &format!("p{} sets {key} to {kept:?} (policy {version})", self.process.number));
             }
@@ -112,6 +113,30 @@ impl Objects for Seam {
 
     async fn delete_object(&self, tenant: TenantKey, kind: ObjectKind, id: Uuid, expected: Option<i64>) -> Result<()> {
         self.pass("delete_object", self.store.delete_object(tenant, kind, id, expected)).await
+    }
+
+    async fn objects_linked(&self, tenant: TenantKey, kind: ObjectKind, target: Uuid, limit: u32) -> Result<Vec<Object>> {
+        self.pass("objects_linked", self.store.objects_linked(tenant, kind, target, limit)).await
+    }
+
+    async fn object_keyed(&self, tenant: TenantKey, kind: ObjectKind, key: &str) -> Result<Option<Object>> {
+        self.pass("object_keyed", self.store.object_keyed(tenant, kind, key)).await
+    }
+
+    async fn objects_due(&self, tenant: TenantKey, kind: ObjectKind, until: Timestamp, limit: u32) -> Result<Vec<Object>> {
+        self.pass("objects_due", self.store.objects_due(tenant, kind, until, limit)).await
+    }
+
+    async fn next_due(&self, tenant: TenantKey, kind: ObjectKind) -> Result<Option<Timestamp>> {
+        self.pass("next_due", self.store.next_due(tenant, kind)).await
+    }
+
+    async fn file(&self, tenant: TenantKey, id: Uuid) -> Result<Option<Vec<u8>>> {
+        self.pass("file", self.store.file(tenant, id)).await
+    }
+
+    async fn change(&self, tenant: TenantKey, change: Change) -> Result<Vec<Accepted>> {
+        self.pass("change", self.store.change(tenant, change)).await
     }
 }
 

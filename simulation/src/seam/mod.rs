@@ -18,7 +18,7 @@ use std::time::Duration;
 use store::{Result, Shared, StoreError};
 
 /// Calls that change nothing; those to claim and to plan say themselves whether they found something.
-const READS: [&str; 41] = [
+const READS: [&str; 47] = [
     "entries",
     "entries_about",
     "head",
@@ -29,6 +29,12 @@ const READS: [&str; 41] = [
     "objects",
     "object",
     "object_named",
+    "objects_linked",
+    "object_keyed",
+    "objects_due",
+    "next_due",
+    "file",
+    "people_with_phone",
     "settings",
     "settings_at",
     "standing",

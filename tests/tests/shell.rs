@@ -1,0 +1,198 @@
+//! The admin shell: the documented lines run to the letter through the real program against a real server, and the wrong
+//! ones are refused with the mend.
+
+use serde_json::{Value, json};
+use stories::{Org, Said, Stage};
+
+/// An organization in which the documented people, plans and bridges are.
+async fn open() -> Stage {
+    let stage = Stage::open().await;
+    let mut org = Org::new();
+    org.person("ada").person("lin").person("amos.marble").person("zoe").import(&stage.api).await;
+    for line in [
+        "New-UMDialPlan -Name Lyon -NumberOfDigitsInExtension 3 -CountryOrRegionCode 33",
+        "New-CsOnlineDialInConferencingBridge -Name Paris",
+        "Set-CsOnlineDialInConferencingBridge Paris -ServiceNumbers @{Number=\"+33155501234\"; PrimaryLanguage=\"fr-FR\"}, @{Number=\"+33800123456\"; TollFree=$true} -DefaultServiceNumber +33155501234",
+    ] {
+        run(&stage, line).ended(0);
+    }
+    stage
+}
+
+fn run(stage: &Stage, line: &str) -> Said {
+    stage.server.cli(&["shell", "-c", line])
+}
+
+/// The objects that a line gives.
+#[track_caller]
+fn objects(stage: &Stage, line: &str) -> Vec<Value> {
+    let said = stage.server.cli(&["shell", "--json", "-c", line]).ended(0);
+    said.json().as_array().cloned().unwrap_or_else(|| panic!("{line}: no array: {}", said.out))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_lines_of_settings_run_to_the_letter() {
+    let stage = open().await;
+    let settings = "Get-CsOnlineDialInConferencingTenantSettings";
+    let shown = |name: &str| objects(&stage, settings)[0][name].clone();
+    assert_eq!(shown("AutomaticallySendEmailsToUsers"), json!(true));
+    let said = run(&stage, "Set-CsOnlineDialInConferencingTenantSetting -AutomaticallySendEmailsToUsers $false").ended(0);
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
+    assert_eq!(shown("AutomaticallySendEmailsToUsers"), json!(false));
+    run(&stage, "Set-CsOnlineDialInConferencingTenantSettings -PinLength 8").ended(0);
+    // Another sender needs both of its parts: together they are taken, alone they are not, and then nothing is.
+    let alone = run(&stage, "Set-CsOnlineDialInConferencingTenantSettings -SendEmailFromOverride $true -PinLength 9").ended(1);
+    assert!(alone.err.contains("-SendEmailFromAddress") && shown("PinLength") == 8, "{}", alone.err);
+    let line = "Set-CsOnlineDialInConferencingTenantSetting -SendEmailOverride $true -SendEmailFromAddress amos.marble@contoso.com -SendEmailFromDisplayName \"Amos Marble\"";
+    run(&stage, line).ended(0);
+    assert_eq!((shown("SendEmailFromOverride"), shown("SendEmailFromAddress")), (json!(true), json!("amos.marble@contoso.com")));
+    let idle =
+        run(&stage, "Set-CsOnlineDialInConferencingTenantSettings -Identity global -Tenant 7 -Force -EnableNameRecording $false").ended(0);
+    assert!(idle.err.contains("-EnableNameRecording is kept and has no effect here") && idle.err.contains("-Tenant"), "{}", idle.err);
+    let asks = run(&stage, "Remove-CsOnlineDialInConferencingTenantSettings").ended(1);
+    assert!(asks.err.contains("-Confirm:$false") && shown("PinLength") == 8, "{}", asks.err);
+    run(&stage, "Remove-CsOnlineDialInConferencingTenantSettings -WhatIf").ended(0);
+    assert_eq!(shown("PinLength"), 8);
+    run(&stage, "Remove-CsOnlineDialInConferencingTenantSettings -Confirm:$false").ended(0);
+    assert_eq!((shown("PinLength"), shown("AutomaticallySendEmailsToUsers")), (json!(5), json!(true)));
+    run(&stage, "Supprimer-CsOnlineDialInConferencingTenantSettings -Confirm:$false").ended(0);
+    assert_eq!(objects(&stage, "Get-CsOnlineDialinConferencingTenantConfiguration")[0]["Status"], "Enabled");
+    let push =
+        "Set-CsPushNotificationConfiguration -EnableApplePushNotificationService $false -EnableMicrosoftPushNotificationService $False";
+    run(&stage, push).ended(0);
+    let push = objects(&stage, "get-cspushnotificationconfiguration").remove(0);
+    assert_eq!((&push["EnableApplePushNotificationService"], &push["EnableGooglePushNotificationService"]), (&json!(false), &json!(true)));
+    assert_eq!(stage.api.get("settings/push.apns.enabled").await["value"], false);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plans_policies_and_mailboxes_are_made_shown_changed_and_taken_away() {
+    let stage = open().await;
+    let plan = stage.server.cli(&["shell", "--json", "-c", "New-UMDialplan -Name MyUMDialPlan -NumberofDigits 4"]).ended(0);
+    assert_eq!(plan.json()[0]["NumberOfDigitsInExtension"], 4);
+    assert!(plan.err.contains("MyUMDialPlan Default Policy"), "{}", plan.err);
+    run(&stage, "New-UMMailboxPolicy -Name MyUMMailboxPolicy -UMDialPlan MyUMDialPlan").ended(0);
+    run(&stage, "Set-UMMailboxPolicy -identity MyUMMailboxPolicy -AllowMissedCallNotifications $false").ended(0);
+    let silent = objects(&stage, "Get-UMMailboxPolicy | where AllowMissedCallNotifications -eq $false | select Name, UMDialPlan");
+    assert_eq!(silent, [json!({"Name": "MyUMMailboxPolicy", "UMDialPlan": "MyUMDialPlan"})]);
+    assert_eq!(objects(&stage, "Get-UMMailboxPolicy -UMDialPlan myumdialplan").len(), 2);
+    stage.server.folder().write("new-hires.csv", "UPN,Ext\nada@example.org,101\nlin@example.org,102\nnobody@example.org,103\n");
+    let hires = "Import-Csv new-hires.csv | ForEach-Object { Enable-UMMailbox -Identity $_.UPN -UMMailboxPolicy \"Lyon Default Policy\" -Extensions $_.Ext }";
+    let tried = stage.server.cli(&["shell", "--json", "-c", &format!("{} -WhatIf }}", hires.trim_end_matches([' ', '}']))]).ended(1);
+    assert!(tried.json() == json!([]) && tried.err.contains("What if: Enable-UMMailbox \"ada@example.org\""), "{}", tried.err);
+    assert_eq!(objects(&stage, "Get-UMMailbox").len(), 0);
+    let said = run(&stage, hires).ended(1);
+    assert!(said.err.contains("nobody@example.org") && said.err.lines().count() == 1, "{}", said.err);
+    let again = run(&stage, hires).ended(1);
+    assert!(again.err.contains("ada@example.org has a mailbox already"), "{}", again.err);
+    let boxes = objects(&stage, "Get-UMMailbox -UMMailboxPolicy \"lyon default policy\" | Sort-Object UserPrincipalName");
+    let names: Vec<&str> = boxes.iter().filter_map(|one| one["UserPrincipalName"].as_str()).collect();
+    assert_eq!((names, boxes[0]["Extensions"].clone()), (vec!["ada@example.org", "lin@example.org"], json!(["101"])));
+    assert_eq!(boxes[0]["UMMailboxPolicy"], "Lyon Default Policy");
+    // A list is changed, an object comes through the pipeline.
+    run(&stage, "Get-UMMailbox ada@example.org | Set-UMMailbox -Extensions @{Add=\"110\"; Remove=\"101\"}").ended(0);
+    assert_eq!(objects(&stage, "Get-UMMailbox p-ada")[0]["Extensions"], json!(["110"]));
+    let used = run(&stage, "Remove-UMMailboxPolicy \"Lyon Default Policy\" -Confirm:$false").ended(1);
+    assert!(used.err.starts_with("error: Remove-UMMailboxPolicy: "), "{}", used.err);
+    run(&stage, "\"ada@example.org\", \"lin@example.org\" | Disable-UMMailbox -Confirm:$false").ended(0);
+    run(&stage, "Remove-UMMailboxPolicy \"Lyon Default Policy\" -Confirm:$false; Remove-UMDialPlan Lyon -Confirm:$false").ended(0);
+    assert_eq!(objects(&stage, "Get-UMDialPlan | select -ExpandProperty Name"), [json!("MyUMDialPlan")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conferencing_people_are_enabled_and_their_pins_reset_all_at_once() {
+    let stage = open().await;
+    run(&stage, "Set-CsOnlineDialInConferencingTenantSetting -AutomaticallySendEmailsToUsers $false").ended(0);
+    let enable = |who: &str, more: &str| format!("Enable-CsOnlineDialInConferencingUser -Identity {who}@example.org {more}");
+    let ada = objects(&stage, &enable("ada", "-BridgeName Paris -ConferenceId 123456789")).remove(0);
+    assert_eq!((ada["ConferenceId"].as_str(), ada["ServiceNumber"].as_str()), (Some("123456789"), Some("+33155501234")));
+    for line in [enable("lin", "-BridgeName Paris"), enable("amos.marble", ""), enable("zoe", "")] {
+        run(&stage, &line).ended(0);
+    }
+    let line = "Get-CsOnlineDialInConferencingUser | Where-Object { $_.BridgeName -eq \"Paris\" } | Set-CsOnlineDialInConferencingUser -ResetLeaderPin";
+    let tried = run(&stage, &format!("{line} -WhatIf")).ended(0);
+    assert!(tried.out.contains("What if: Set-CsOnlineDialInConferencingUser \"ada@example.org\" (ResetLeaderPin = True)"), "{}", tried.out);
+    let reset = objects(&stage, line);
+    let mut pins: Vec<(&str, &str)> = reset.iter().filter_map(|one| Some((one["Identity"].as_str()?, one["Pin"].as_str()?))).collect();
+    pins.sort_unstable();
+    let who: Vec<&str> = pins.iter().map(|(who, _)| *who).collect();
+    assert_eq!(who, ["ada@example.org", "lin@example.org"], "{reset:?}");
+    assert!(pins.iter().all(|(_, pin)| pin.len() == 5 && pin.bytes().all(|b| b.is_ascii_digit())), "a PIN that no mail carries is shown");
+    let masked = objects(&stage, "Get-CsOnlineDialInConferencingUser ada@example.org").remove(0);
+    assert!(masked["Pin"].as_str().is_some_and(|pin| pin.bytes().all(|b| b == b'*')), "{masked}");
+    let (_, pin) = pins[0];
+    for (path, bytes) in
+        stage.server.bytes_at_rest().iter().filter(|(path, _)| path.ends_with("server.log") || path.ends_with("server.out"))
+    {
+        assert!(!String::from_utf8_lossy(bytes).contains(&format!("\"{pin}\"")), "{}", path.display());
+    }
+    run(&stage, "Set-CsOnlineDialInConferencingUser -id amos.marble@example.org -SendEmail").ended(0);
+    run(&stage, "Set-CsOnlineDialInConferencingUser -Identity zoe@example.org -BridgeName Paris -ServiceNumber tel:+33155501234").ended(0);
+    assert_eq!(objects(&stage, "Get-CsOnlineDialInConferencingUser -BridgeName Paris").len(), 3);
+    run(&stage, "Disable-CsOnlineDialInConferencingUser -Identity lin@example.org").ended(0);
+    assert_eq!(objects(&stage, "Get-CsOnlineDialInConferencingUser -BridgeName Paris").len(), 2);
+    assert_eq!(objects(&stage, "Get-CsOnlineDialInConferencingUser -ResultSize 1").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_lines_are_refused_with_the_mend_and_nothing_of_them_is_done() {
+    let stage = open().await;
+    let table = [
+        ("Set-CsOnlineDialInConferencingUser -Identity ada@example.org -ResetLeaderPIN 8271964", "8271964"),
+        ("Set-CsOnlineDialInConferencingUser -amos.marble -SendEmail", "-amos"),
+        ("$users = Get-UMMailbox", "not a general PowerShell"),
+        ("Set-UMMailboxPolicy Lyon* -AllowMissedCallNotifications $false", "Where-Object"),
+        ("Set-UMMailboxPolicy -AllowMissedCallNotifications $false", "-Identity"),
+        ("Get-UMMailboxPolicy Nowhere", "Nowhere"),
+        ("Get-UMMailboxPolicy -UMDialPlan Nowhere", "Nowhere"),
+        ("Set-UMMailboxPolcy x -AllowFax $true", "did you mean Set-UMMailboxPolicy"),
+        ("Set-CsOnlineDialInConferencingTenantSettings -PinLength 20", "4"),
+        ("Set-CsOnlineDialInConferencingTenantSettings -SendEmailFrom x", "-SendEmailFromAddress"),
+        ("Import-Csv nowhere.csv | % { Disable-UMMailbox $_.UPN -Confirm:$false }", "nowhere.csv"),
+        ("Enable-CsOnlineDialInConferencingUser ada@example.org -ConferenceId 12345", "9 digits"),
+        ("New-UMDialPlan Kyoto -NumberOfDigitsInExtension 3; Get-UMDialPlan -Colour red", "-Colour"),
+    ];
+    for (line, mend) in table {
+        let said = run(&stage, line).ended(1);
+        assert!(said.err.contains(mend) && said.out.is_empty(), "{line}\n{}{}", said.out, said.err);
+    }
+    assert_eq!(objects(&stage, "Get-UMDialPlan").len(), 1, "a text with a mistake in it is refused as a whole");
+    let french =
+        stage.server.cli_command(&stage.server.token(), &["shell", "-c", "Get-UMMailbox nobody"]).env("CARILLON_LANG", "fr").output();
+    let french = french.expect("the program can be started");
+    assert!(String::from_utf8_lossy(&french.stderr).starts_with("erreur : Get-UMMailbox :"), "{french:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_ends_with_its_number_and_the_shell_has_no_rights_of_its_own() {
+    let stage = open().await;
+    let script = "\u{feff}# Makes two plans\nNew-UMDialPlan One -NumberOfDigitsInExtension 3 |\n  Out-Nowhere\n";
+    stage.server.folder().write("wrong.ps1", script);
+    let wrong = stage.server.cli(&["shell", "-f", "wrong.ps1"]).ended(1);
+    assert!(wrong.err.contains("line 3: ") && wrong.err.contains("Out-Nowhere"), "{}", wrong.err);
+    stage.server.folder().write(
+        "right.ps1",
+        "New-UMDialPlan One `\n  -NumberOfDigitsInExtension 3\nGet-UMDialPlan |\n  where Name -eq One | ft Name\nexit 7\n",
+    );
+    let right = stage.server.cli(&["shell", "-f", "right.ps1"]).ended(7);
+    assert!(right.out.ends_with("Name\nOne\n"), "{}", right.out);
+    let mut piped = stage.server.cli_command(&stage.server.token(), &["shell", "--json", "-f", "-"]);
+    let mut child = piped.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().expect("a start");
+    std::io::Write::write_all(child.stdin.as_mut().expect("a pipe"), b"Get-UMDialPlan One; 'a', 2\n").expect("written");
+    let output = child.wait_with_output().expect("an end");
+    let given: Value = serde_json::from_slice(&output.stdout).expect("one array");
+    assert_eq!((output.status.code(), given[0]["Name"].as_str(), &given[1]), (Some(0), Some("One"), &json!("a")));
+    assert_eq!(stage.server.cli(&["shell", "-f", "nowhere.ps1"]).code, 2);
+    let reader = stage.api.token("reader").await;
+    let as_reader = |line: &str| stage.server.cli_as(&reader, &["shell", "-c", line]);
+    as_reader("Get-UMDialPlan").ended(0);
+    let refused = as_reader("Remove-UMDialPlan One -Confirm:$false").ended(1);
+    assert!(refused.err.starts_with("error: Remove-UMDialPlan: "), "{}", refused.err);
+    let refused = as_reader("Set-CsPushNotificationConfiguration -EnableApplePushNotificationService $false").ended(1);
+    assert!(refused.err.starts_with("error: Set-CsPushNotificationConfiguration: "), "{}", refused.err);
+    assert_eq!(stage.api.get("settings/push.apns.enabled").await["value"], true);
+    assert_eq!(stage.server.cli_as("car_wrong", &["shell", "-c", "Get-UMDialPlan"]).code, 1);
+    let help = run(&stage, "Get-Help Set-UMMailboxPolicy -Full").ended(0);
+    assert!(help.out.contains("-AllowMissedCallNotifications") && help.out.contains("EXAMPLES"), "{}", help.out);
+    assert!(objects(&stage, "Get-Command *UM*").len() >= 12);
+}
