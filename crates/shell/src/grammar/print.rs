@@ -67,7 +67,7 @@ fn between<T: Display>(f: &mut Formatter<'_>, all: &[T], separator: &str) -> Res
 
 /// A word without quotes; what would end it or begin something else stands behind a backtick.
 fn bare(f: &mut Formatter<'_>, word: &str) -> Result {
-    let negative = word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let negative = word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'));
     // Letters with a dash behind them at the beginning of brackets would be a cmdlet.
     let verb = word.find(|c: char| !c.is_ascii_alphabetic());
     for (place, letter) in word.char_indices() {

@@ -279,6 +279,13 @@ fn values() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn what_begins_like_a_number_is_printed_as_what_it_is() {
+    for line in ["-.5", "-.Name", "-.Name!%12Add", "Set-X -.5", "-12", "–.5"] {
+        read_by_strangers(line, &CATALOGUE);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
