@@ -2,12 +2,11 @@
 //! an answer, and refusals as problem documents. What stands in the body and what becomes of it is each route's own.
 
 use crate::intake::Intake;
-use crate::problem::Problem;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use engine::Engine;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::roles::{Actor, Permission};
 use model::{Refusal, RefusalKind, Timestamp};
@@ -16,12 +15,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use uuid::Uuid;
+use web::bearer;
+use web::problem::Problem;
 
 /// Longest that a caller waits; less than the server's own bound, so that the answer is one of ours.
 const PATIENCE: Duration = Duration::from_secs(25);
-/// What the server calls the request in its log.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// After which time a request is worth repeating that was not answered in time.
+const SOON: Duration = Duration::from_secs(5);
 
 /// What a request says, read whole.
 pub(crate) struct Asked {
@@ -55,33 +55,35 @@ impl Door {
     where
         F: Future<Output = Result<Value, Problem>> + Send + 'static,
     {
-        let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let id = given.unwrap_or_else(|| Uuid::now_v7().to_string());
-        match self.serve(request, &id, take).await {
+        match self.serve(request, take).await {
             Ok(said) => {
                 let mut response = (StatusCode::ACCEPTED, said.to_string()).into_response();
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 response
             }
-            Err(problem) => problem.response(&id),
+            Err(problem) => problem.into_response(),
         }
     }
 
-    async fn serve<F>(&self, request: Request, id: &str, take: fn(Arc<dyn Intake>, Asked) -> F) -> Result<Value, Problem>
+    async fn serve<F>(&self, request: Request, take: fn(Arc<dyn Intake>, Asked) -> F) -> Result<Value, Problem>
     where
         F: Future<Output = Result<Value, Problem>> + Send + 'static,
     {
         let deadline = Instant::now() + PATIENCE;
-        let asked = tokio::time::timeout_at(deadline, self.read(request)).await.map_err(|_| Problem::slow())??;
+        let asked = tokio::time::timeout_at(deadline, self.read(request)).await.map_err(|_| slow())??;
         // What was begun comes to its end, even where its caller does not wait for it.
         let work = tokio::spawn(take(self.intake.clone(), asked));
         match tokio::time::timeout_at(deadline, work).await {
             Ok(Ok(done)) => done,
             Ok(Err(failed)) => {
-                tracing::error!(request = id, operation = self.operation, %failed, "a request of an integration failed");
-                Err(Problem::internal())
+                tracing::error!(operation = self.operation, %failed, "a request of an integration failed");
+                Err(Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "a fault of the server; its log has more under this request's id",
+                ))
             }
-            Err(_) => Err(Problem::timeout()),
+            Err(_) => Err(unanswered()),
         }
     }
 
@@ -118,17 +120,24 @@ impl Door {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
-    let wrong = |detail: &str| Problem::from(Refusal::new(RefusalKind::Unauthenticated, "unauthenticated", detail));
-    let value = headers.get(header::AUTHORIZATION).ok_or_else(|| wrong("there is no token; send it as Authorization: Bearer car_…"))?;
-    match value.to_str().ok().and_then(|text| text.split_once(' ')) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(wrong("only bearer tokens are accepted; send Authorization: Bearer car_…")),
-    }
-}
-
 /// The media type of a body, without its parameters, in small letters.
 pub(crate) fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// A body of another media type than `taken`.
+pub(crate) fn other_media(media: &str, taken: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", format!("the body is {media:?}; send {taken}"))
+}
+
+/// A body that did not come in time: nothing was done.
+fn slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not come in time; send it again")
+}
+
+/// Nobody knows yet whether it was taken. What comes in this way changes nothing the second time, so it may be repeated.
+fn unanswered() -> Problem {
+    let detail = "there was no answer in time; send it again: what was taken is not taken twice";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).retry_after(SOON)
 }

@@ -9,7 +9,6 @@ pub mod cloudevents;
 mod door;
 pub mod graph;
 pub mod intake;
-mod problem;
 pub mod smtp_in;
 pub mod voicemail_mail;
 pub mod webhook;

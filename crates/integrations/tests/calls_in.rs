@@ -129,8 +129,18 @@ impl World {
         let secret = engine.create_owner_token("owner").await.expect("a token");
         let owner = engine.actor(&secret).await.expect("an actor");
         let intake = Arc::new(Written::default());
-        let router =
-            cloudevents::route::router(engine.clone(), intake.clone()).merge(voicemail_mail::route::router(engine.clone(), intake.clone()));
+        let integrations =
+            vec![cloudevents::route::router(engine.clone(), intake.clone()), voicemail_mail::route::router(engine.clone(), intake.clone())];
+        let extras = web::Extras {
+            metrics: Box::new(String::new),
+            version: "0.1.0".into(),
+            public_url: String::new(),
+            web_push_key: String::new(),
+            api: false,
+            integrations,
+            limits: web::Limits::default(),
+        };
+        let router = web::router(engine.clone(), extras);
         World { engine, router, owner, secret, intake, folder }
     }
 

@@ -37,7 +37,11 @@ impl FromRequestParts<App> for Asker {
     }
 }
 
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+/// The token that a request brings (RFC 6750 §2.1).
+///
+/// # Errors
+/// `unauthenticated`: there is none, or something else.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let wrong = |detail: &str| Problem::from(model::Refusal::new(model::RefusalKind::Unauthenticated, "unauthenticated", detail));
     let value = headers.get(header::AUTHORIZATION).ok_or_else(|| wrong("there is no token; send it as Authorization: Bearer car_…"))?;
     let text = value.to_str().unwrap_or("");

@@ -25,6 +25,7 @@ mod stream;
 mod tls;
 mod watch;
 
+pub use ask::bearer;
 pub use axum::Router;
 pub use limits::{Limits, Network};
 pub use serve::{serve, serve_tls};

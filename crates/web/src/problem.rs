@@ -13,6 +13,9 @@ use uuid::Uuid;
 /// The media type of problem documents.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// Longest sentence of an answer; some quote what was sent, which may be long.
+const SENTENCE_CHARS: usize = 2_000;
+
 /// A limit that was reached.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -188,8 +191,21 @@ fn status(kind: &RefusalKind) -> StatusCode {
     }
 }
 
+/// Cuts a sentence that quotes at length what was sent.
+fn cut(sentence: &mut String) {
+    if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS) {
+        sentence.truncate(end);
+        sentence.push('…');
+    }
+}
+
 impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Problem {
+    fn from(mut refusal: Refusal) -> Problem {
+        cut(&mut refusal.detail);
+        for fault in &mut refusal.faults {
+            cut(&mut fault.field);
+            cut(&mut fault.message);
+        }
         let status = status(&refusal.kind);
         let (limit, retry_after) = match refusal.kind {
             RefusalKind::OverLimit { limit, allowed, window, retry_after } => {
@@ -225,6 +241,12 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sent_is_not_repeated_at_length() {
+        let problem = Problem::from(Refusal::field("callId", "é".repeat(1 << 20)));
+        assert!(problem.document().to_string().len() < 9_000);
+    }
 
     #[test]
     fn a_limit_is_named_in_the_document_and_in_the_headers() {

@@ -19,7 +19,7 @@ const ROOMS: &[Room] = &[
     Room { name: "channels", may: &["model"], tests_may: &["fakes"] },
     Room { name: "store", may: &["model"], tests_may: &["servers"] },
     Room { name: "engine", may: &["model", "store"], tests_may: &["sources"] },
-    Room { name: "integrations", may: &["model", "engine"], tests_may: &["store", "sources"] },
+    Room { name: "integrations", may: &["model", "engine", "web"], tests_may: &["store", "sources"] },
     Room { name: "web", may: &["model", "engine"], tests_may: &["store", "sources"] },
     Room { name: "shell", may: &["model"], tests_may: &[] },
     Room {

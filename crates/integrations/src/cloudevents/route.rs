@@ -4,9 +4,8 @@
 
 use super::recording::take_recording;
 use super::{BATCH, CloudEvent, STRUCTURED, at_place, read};
-use crate::door::{Asked, Door, media_type};
+use crate::door::{Asked, Door, media_type, other_media};
 use crate::intake::{HeardLeg, Intake};
-use crate::problem::Problem;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing;
@@ -16,6 +15,7 @@ use model::Refusal;
 use model::calls::{LEG_TYPE, Leg};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use web::problem::Problem;
 
 /// Where it is.
 pub const PATH: &str = "/integrations/cloudevents";
@@ -49,7 +49,7 @@ fn media(headers: &HeaderMap) -> Result<(), Problem> {
     if media == STRUCTURED || media == BATCH || (json && !media.starts_with("application/cloudevents")) {
         return Ok(());
     }
-    Err(Problem::media_type(&media, &format!("{STRUCTURED}, {BATCH}, or application/json with ce- headers")))
+    Err(other_media(&media, &format!("{STRUCTURED}, {BATCH}, or application/json with ce- headers")))
 }
 
 async fn take(intake: Arc<dyn Intake>, asked: Asked) -> Result<Value, Problem> {

@@ -3,9 +3,8 @@
 
 use super::MAIL_BYTES;
 use super::whose::Letter;
-use crate::door::{Asked, Door, media_type};
+use crate::door::{Asked, Door, media_type, other_media};
 use crate::intake::Intake;
-use crate::problem::Problem;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing;
@@ -15,6 +14,7 @@ use model::Refusal;
 use model::calls::PLAN_CHARS;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use web::problem::Problem;
 
 /// Where it is.
 pub const PATH: &str = "/integrations/voicemail";
@@ -32,7 +32,7 @@ pub fn router(engine: Engine, intake: Arc<dyn Intake>) -> Router {
 
 fn media(headers: &HeaderMap) -> Result<(), Problem> {
     let media = media_type(headers);
-    if media == MEDIA_TYPE { Ok(()) } else { Err(Problem::media_type(&media, &format!("a mail with Content-Type: {MEDIA_TYPE}"))) }
+    if media == MEDIA_TYPE { Ok(()) } else { Err(other_media(&media, &format!("a mail with Content-Type: {MEDIA_TYPE}"))) }
 }
 
 async fn take(intake: Arc<dyn Intake>, asked: Asked) -> Result<Value, Problem> {
