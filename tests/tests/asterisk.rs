@@ -100,14 +100,14 @@ fn answer(action: &[String]) -> String {
     said + "\r\n"
 }
 
-async fn open(manager: &Manager, spool: &Folder, database: Option<String>) -> Stage {
+async fn open(manager: &Manager, spool: &Folder, database: Option<String>, more: &str) -> Stage {
     let port = manager.port;
     let stage = Stage::with(|scene| {
         scene.database = database;
         scene.files.push(("asterisk-secret", format!("{SECRET}\n")));
         scene.more = format!(
             "[[integrations.asterisk]]\nname = \"lyon\"\ndial_plan = \"{}\"\nhost = \"127.0.0.1\"\nport = {port}\nusername = \"carillon\"\n\
-             secret_file = \"asterisk-secret\"\ntls = false\nspool_dir = {:?}\n",
+             secret_file = \"asterisk-secret\"\ntls = false\nspool_dir = {:?}\n{more}",
             telephony::PLAN,
             spool.path(),
         );
@@ -119,6 +119,16 @@ async fn open(manager: &Manager, spool: &Folder, database: Option<String>) -> St
     mailbox(&stage.api, "bob", POLICY, "101").await;
     mailbox(&stage.api, "alice", POLICY, "102").await;
     stage
+}
+
+/// Leaves a voice message for 102: first the audio, then the text beside it.
+fn leave(spool: &Folder, audio: &[u8]) {
+    let inbox = spool.path().join("default/102/INBOX");
+    std::fs::create_dir_all(&inbox).expect("a spool folder");
+    std::fs::write(inbox.join("msg0000.wav"), audio).expect("written");
+    let now = jiff::Timestamp::now().as_second();
+    let text = format!("[message]\norigmailbox=102\ncallerid=\"Bob\" <101>\norigtime={now}\nduration=3\nmsg_id={now}-00000001\n");
+    std::fs::write(inbox.join("msg0000.txt"), text).expect("written");
 }
 
 fn letters(stage: &Stage) -> Vec<Letter> {
@@ -146,17 +156,12 @@ async fn what_a_real_asterisk_said_becomes_one_mail_for_each_call_on_postgresql_
 
 async fn what_a_real_asterisk_said(database: Option<String>) {
     let (manager, spool, audio) = (Manager::start().await, Folder::fresh(), wav("alice"));
-    let stage = open(&manager, &spool, database).await;
+    let stage = open(&manager, &spool, database, "").await;
     manager.signed_in().await;
     manager.play(ANSWERED).await;
     manager.play(VOICE_MESSAGE).await;
-    // The audio is written meanwhile: first itself, then the text beside it.
-    let inbox = spool.path().join("default/102/INBOX");
-    std::fs::create_dir_all(&inbox).expect("a spool folder");
-    std::fs::write(inbox.join("msg0000.wav"), &audio).expect("written");
-    let now = jiff::Timestamp::now().as_second();
-    let text = format!("[message]\norigmailbox=102\ncallerid=\"Bob\" <101>\norigtime={now}\nduration=3\nmsg_id={now}-00000001\n");
-    std::fs::write(inbox.join("msg0000.txt"), text).expect("written");
+    // The audio is written meanwhile.
+    leave(&spool, &audio);
     let voice = mailed(&stage, 1).await.remove(0);
     assert_eq!(telephony::kind_of(&voice), "voicemail.received");
     assert_eq!(voice.header("Subject"), "Voice message from Name of bob");
@@ -184,4 +189,60 @@ async fn what_a_real_asterisk_said(database: Option<String>) {
     assert_eq!((told.len(), reasons), (3, vec!["answered".to_owned(), "voice_message_left".into()]), "and one that is told");
     assert_eq!(letters(&stage).len(), 2);
     assert!(!stage.server.log().contains(SECRET) && !stage.server.log().contains("Bob"), "the log names nobody");
+}
+
+/// A call record of a call from 101 to 102, as `cdr_csv` writes it with `loguniqueid`.
+fn record(unique: &str, telephone: &str, application: &str, seconds: [u32; 2], disposition: &str) -> String {
+    let [duration, talked] = seconds;
+    let dialled = if telephone.is_empty() { "s-NOANSWER" } else { "102" };
+    let arguments = if telephone.is_empty() { "102@default,u" } else { "PJSIP/102,6" };
+    format!(
+        "\"\",\"101\",\"{dialled}\",\"internal\",\"\"\"Bob\"\" <101>\",\"PJSIP/101-00000002\",\"{telephone}\",\"{application}\",\"{arguments}\",\
+         \"2026-11-20 15:38:32\",,\"2026-11-20 15:38:38\",{duration},{talked},\"{disposition}\",\"DOCUMENTATION\",\"{unique}\"\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_while_carillon_was_down_are_told_from_call_records() {
+    calls_while_carillon_was_down(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_while_carillon_was_down_are_told_on_postgresql_too() {
+    let Some(database) = shared_database() else { return };
+    calls_while_carillon_was_down(Some(database)).await;
+}
+
+async fn calls_while_carillon_was_down(database: Option<String>) {
+    let (manager, spool, audio) = (Manager::start().await, Folder::fresh(), wav("alice"));
+    let cdr_file = spool.path().join("Master.csv");
+    let mut stage = open(&manager, &spool, database, &format!("cdr_file = {cdr_file:?}\n")).await;
+    manager.signed_in().await;
+    manager.play(ANSWERED).await;
+    eventually("a call that was heard", SOON, async || when(events(&stage.api, "alice", "call.missed").await.len() == 1)).await;
+    stage.server.kill9();
+    manager.cut().await;
+    let now = jiff::Timestamp::now().as_second();
+    let (missed, voice, answered) = (format!("{now}.101"), format!("{now}.102"), format!("{now}.103"));
+    let rows = [
+        record(&missed, "PJSIP/102-0000000a", "Dial", [1, 0], "NO ANSWER"),
+        record(&voice, "PJSIP/102-0000000b", "Dial", [1, 0], "NO ANSWER"),
+        record(&voice, "", "VoiceMail", [2, 2], "ANSWERED"),
+        record(&answered, "PJSIP/102-0000000c", "Dial", [1, 1], "ANSWERED"),
+    ];
+    std::fs::write(&cdr_file, rows.concat()).expect("written");
+    leave(&spool, &audio);
+    stage.server.restart().await;
+    manager.signed_in().await;
+    let letters = mailed(&stage, 2).await;
+    let mut kinds: Vec<&str> = letters.iter().map(telephony::kind_of).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["call.missed", "voicemail.received"]);
+    let voice = letters.iter().find(|letter| telephony::kind_of(letter) == "voicemail.received").expect("a voice message");
+    assert!(voice.attached().iter().any(|file| file.content == audio), "{:?}", voice.headers);
+    let told = events(&stage.api, "alice", "call.missed").await;
+    let why = stage.api.why(&told[0].0, "alice@example.org").await;
+    assert_eq!(why["gaps"][0]["filled"], json!({"calls": 3, "unknown": 0}), "{why}");
+    let audit = stage.api.all("audit").await;
+    assert!(audit.iter().any(|entry| entry["operation"] == "integration.gap_filled"), "{audit:?}");
 }

@@ -4,7 +4,7 @@
 use crate::Engine;
 use crate::admin::scope::Sight;
 use crate::candidates::{Candidate, Setting, subjects};
-use crate::hearing::GapView;
+use crate::gaps::GapView;
 use model::decision::{Case, Decision, Rule, Verdict, explain};
 use model::directory::{MemberKind, Platform};
 use model::event::EventState;

@@ -6,17 +6,15 @@
 //! What belongs together and what it comes to are the source's rules.
 
 use crate::Engine;
-use crate::admin::acts::Deed;
 use crate::happenings::Ready;
 use crate::keys::sealed_file;
 use crate::work::{Todo, Work};
 use model::objects::ObjectKind;
 use model::source::{Concluded, Concluding, Conclusion, Gathering, KeptFile, Met, Sought, Source};
 use model::{PersonKey, Refusal, RefusalKind, Timestamp};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
-use store::{By, Change, NewFile, NewObject, Object, Person, PersonFilter, Step, StoreError};
+use store::{Change, NewFile, NewObject, Object, Person, PersonFilter, Step, StoreError};
 use uuid::Uuid;
 
 /// Something that was heard.
@@ -40,22 +38,6 @@ pub struct HeardFile {
     /// What it holds.
     pub content: Vec<u8>,
 }
-
-/// A while in which an integration heard nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub struct GapView {
-    pub integration: String,
-    pub from: Timestamp,
-    pub until: Timestamp,
-}
-
-/// The name under which gaps are kept.
-const GAPS: &str = "gaps";
-/// Gaps that are kept, the newest; all of them stand in the audit.
-const MOST_GAPS: usize = 500;
-/// How far from an event a gap bears on it.
-const AROUND: Duration = Duration::from_secs(3600);
 
 /// How long a file is kept: longer than anything that is told of it may take to arrive.
 const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -208,46 +190,6 @@ impl Engine {
         Ok(row.map(|row| row.document))
     }
 
-    /// Writes down that an integration heard nothing for a while, so that nobody takes the silence for quiet.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn note_gap(&self, integration: &str, from: Timestamp, until: Timestamp) -> crate::Result<()> {
-        let deed = Deed::of("integration.gap").with("integration", integration).with("from", from).with("until", until);
-        self.note_by(By::Server, deed).await?;
-        let (store, tenant) = (&self.inner.store, self.tenant_key());
-        for _ in 0..TRIES {
-            let row = store.object_keyed(tenant, ObjectKind::Work, GAPS).await.map_err(wrong)?;
-            let mut gaps = row.as_ref().map(kept_gaps).unwrap_or_default();
-            gaps.insert(0, GapView { integration: integration.to_owned(), from, until });
-            gaps.truncate(MOST_GAPS);
-            let id = row.as_ref().map_or_else(Uuid::now_v7, |row| row.id);
-            let document = json!({ "gaps": gaps });
-            let object = NewObject { id, name: GAPS.to_owned(), document, keys: vec![GAPS.to_owned()], links: Vec::new(), due: None };
-            let step = match &row {
-                None => Step::Make(ObjectKind::Work, object),
-                Some(row) => Step::Change(ObjectKind::Work, object, Some(row.version)),
-            };
-            match store.change(tenant, Change { steps: vec![step], ..Change::default() }).await {
-                Ok(_) => return Ok(()),
-                Err(StoreError::Stale { .. } | StoreError::Taken { .. }) => {}
-                Err(error) => return Err(wrong(error)),
-            }
-        }
-        Err(Refusal::unavailable("others write down gaps faster than this can be; say it again in a moment"))
-    }
-
-    /// Gaps that bear on an event: for one that comes of what was heard, those of the time around it.
-    pub(crate) async fn gaps_around(&self, kind: &str, at: Timestamp) -> crate::Result<Vec<GapView>> {
-        if self.inner.event_type(kind).is_none_or(|(source, _)| source.hears().is_empty()) {
-            return Ok(Vec::new());
-        }
-        let row = self.inner.store.object_keyed(self.tenant_key(), ObjectKind::Work, GAPS).await.map_err(wrong)?;
-        let mut gaps = row.as_ref().map(kept_gaps).unwrap_or_default();
-        gaps.retain(|gap| gap.from <= at.plus(AROUND) && gap.until.plus(AROUND) >= at);
-        Ok(gaps)
-    }
-
     /// Tells what a gathering comes to that is due.
     ///
     /// # Errors
@@ -355,10 +297,6 @@ pub(crate) fn transient(refusal: &Refusal) -> bool {
 
 fn wrong(error: StoreError) -> Refusal {
     crate::refusal("what was heard", error)
-}
-
-fn kept_gaps(row: &Object) -> Vec<GapView> {
-    row.document.get("gaps").cloned().and_then(|gaps| serde_json::from_value(gaps).ok()).unwrap_or_default()
 }
 
 fn at_place(place: usize, mut refusal: Refusal) -> Refusal {

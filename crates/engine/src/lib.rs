@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod dispatch;
 pub mod errands;
 pub mod explain;
+pub mod gaps;
 pub mod happenings;
 pub mod health;
 pub mod hearing;

@@ -10,7 +10,7 @@ use engine::keys::Keys;
 use engine::{Engine, Parts};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use integrations::intake::{HeardLeg, Intake};
+use integrations::intake::{Filled, HeardLeg, Intake};
 use integrations::{cloudevents, voicemail_mail};
 use model::calls::{LEG_TYPE, LegState};
 use model::roles::Actor;
@@ -62,6 +62,18 @@ impl Intake for Written {
     }
 
     async fn missed_a_while(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn filled(&self, _integration: &str, _from: Timestamp, _filled: Filled) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn heard_until(&self, _integration: &str) -> Result<Option<Timestamp>, Refusal> {
+        Ok(None)
+    }
+
+    async fn note_heard(&self, _integration: &str, _until: Timestamp) -> Result<(), Refusal> {
         Ok(())
     }
 }

@@ -72,7 +72,14 @@ fn tree(out: &Out, why: &Value, facts: bool) -> String {
     ];
     for gap in why["gaps"].as_array().into_iter().flatten() {
         let (from, until) = (field(gap, "from"), field(gap, "until"));
-        lines.push(format!("Nothing was heard of {} from {from} until {until}: calls then are not known.", field(gap, "integration")));
+        let then = match (gap["filled"]["calls"].as_u64(), gap["filled"]["unknown"].as_u64()) {
+            (Some(calls), Some(0)) => format!("its call records name {calls} calls then"),
+            (Some(calls), Some(unknown)) => {
+                format!("its call records name {calls} calls then, and {unknown} of which nobody knows what became")
+            }
+            _ => "calls then are not known".to_owned(),
+        };
+        lines.push(format!("Nothing was heard of {} from {from} until {until}: {then}.", field(gap, "integration")));
     }
     let decisions = why["decisions"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (n, decision) in decisions.iter().enumerate() {

@@ -34,6 +34,7 @@ const NAMED_IN_LISTS: &[(&str, &str, Look)] = &[
     ("integrations.asterisk", "secret_file", password),
     ("integrations.asterisk", "ca_file", certificates),
     ("integrations.asterisk", "spool_dir", folder_that_is_there),
+    ("integrations.asterisk", "cdr_file", call_records),
 ];
 
 /// What is wrong with the files that are named. No content is shown.
@@ -72,6 +73,19 @@ fn folder_that_is_there(path: &Path) -> Result<(), String> {
         _ => format!("cannot be read ({e})"),
     });
     entries.map(|_| ())
+}
+
+/// It may grow large, and is not there before the first call.
+fn call_records(path: &Path) -> Result<(), String> {
+    match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(about) if about.is_dir() => Err("is a folder; name the file Master.csv in it".into()),
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => match path.parent() {
+            Some(folder) if folder.is_dir() => Ok(()),
+            _ => Err("does not exist, nor does its folder; name the Master.csv of cdr_csv, or leave the key out".into()),
+        },
+        Err(e) => Err(format!("cannot be read ({e})")),
+    }
 }
 
 fn readable_if_there(path: &Path) -> Result<(), String> {

@@ -40,7 +40,7 @@ fn one_asterisk(entry: &Entry, faults: &mut Vec<String>) -> Option<AsteriskConfi
         wrong("host", format!("{host:?} is not a host name or an address such as pbx.example.org or 192.0.2.7; port has a key of its own"));
     }
     let tls = entry.given.get("tls") == Some(&Scalar::Flag(true));
-    let (ca_file, spool_dir) = (path(entry, "ca_file"), path(entry, "spool_dir"));
+    let [ca_file, spool_dir, cdr_file] = ["ca_file", "spool_dir", "cdr_file"].map(|key| path(entry, key));
     if ca_file.is_some() && !tls {
         wrong("ca_file", "says whom TLS trusts, but there is no TLS; add tls = true, or leave it out".to_owned());
     }
@@ -58,6 +58,7 @@ fn one_asterisk(entry: &Entry, faults: &mut Vec<String>) -> Option<AsteriskConfi
         tls,
         ca_file,
         spool_dir,
+        cdr_file,
     })
 }
 

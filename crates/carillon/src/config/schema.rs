@@ -176,6 +176,7 @@ pub(super) const LISTS: &[Section] = &[Section {
         key("tls", Kind::Flag, "true"),
         key("ca_file", Kind::Path, "asterisk-ca.pem"),
         key("spool_dir", Kind::Path, "/var/spool/asterisk/voicemail"),
+        key("cdr_file", Kind::Path, "/var/log/asterisk/cdr-csv/Master.csv"),
     ],
 }];
 

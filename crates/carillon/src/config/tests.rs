@@ -205,7 +205,7 @@ fn what_is_wrong_with_one_of_several_names_which_one() {
         (
             asterisk("lyon", "usernam=1"),
             format!(
-                "c.toml: {one} has no key \"usernam\"; did you mean username? It knows: name, dial_plan, host, port, username, secret_file, tls, ca_file, spool_dir"
+                "c.toml: {one} has no key \"usernam\"; did you mean username? It knows: name, dial_plan, host, port, username, secret_file, tls, ca_file, spool_dir, cdr_file"
             ),
         ),
         (asterisk("lyon", "port=0"), format!("c.toml: {one} port: takes a whole number from 1 to 65535, not 0")),
@@ -247,21 +247,25 @@ fn the_files_of_an_asterisk_are_looked_into() {
     let folder = std::env::temp_dir().join(format!("carillon-config-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("s"), "\n").expect("a file");
-    std::fs::write(folder.join("c.toml"), asterisk("lyon", "") + &asterisk("paris", "tls=true\nca_file='none'\nspool_dir='s'"))
-        .expect("a file");
+    std::fs::write(
+        folder.join("c.toml"),
+        asterisk("lyon", "") + &asterisk("paris", "tls=true\nca_file='none'\nspool_dir='s'\ncdr_file='.'"),
+    )
+    .expect("a file");
     let load = || Config::load(Some(&folder.join("c.toml")), [], &Overrides::default());
-    let Faults(faults) = load().expect_err("four files are wrong");
+    let Faults(faults) = load().expect_err("five files are wrong");
     let ends = [
         "number 1 secret_file: DIR/s has an empty first line; write the secret there",
         "number 2 secret_file: DIR/s has an empty first line; write the secret there",
         "number 2 ca_file: DIR/none does not exist",
         "number 2 spool_dir: DIR/s is a file; name a folder",
+        "number 2 cdr_file: DIR is a folder; name the file Master.csv in it",
     ];
     let ends = ends.map(|end| end.replace("DIR", &folder.display().to_string()));
     assert_eq!(faults.len(), ends.len(), "{faults:#?}");
     assert!(faults.iter().zip(&ends).all(|(fault, end)| fault.ends_with(end)), "{faults:#?}");
     std::fs::write(folder.join("s"), "secret\n").expect("a file");
-    std::fs::write(folder.join("c.toml"), asterisk("lyon", "spool_dir='.'")).expect("a file");
+    std::fs::write(folder.join("c.toml"), asterisk("lyon", "spool_dir='.'\ncdr_file='Master.csv'")).expect("a file");
     assert_eq!(load().expect("a configuration").integrations.asterisk.len(), 1);
     std::fs::remove_dir_all(&folder).expect("removed");
 }

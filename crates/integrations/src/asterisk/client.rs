@@ -24,6 +24,8 @@ const REFUSED_WAIT: Duration = Duration::from_secs(60);
 const WORDS: usize = 1024;
 /// Longest takes to connect and to sign in, each answer included.
 const OPENING: Duration = Duration::from_secs(5 * PATIENCE.as_secs());
+/// How often it is said that everything is heard: so much may seem missed after a crash that was not.
+const HEARD_EVERY: Duration = Duration::from_secs(30);
 
 /// The machine's clock.
 struct MachineClock;
@@ -42,13 +44,22 @@ pub async fn run(settings: Settings, intake: Arc<dyn Intake>, stop: Cancellation
 }
 
 pub(super) async fn keep(settings: Settings, intake: Arc<dyn Intake>, clock: Arc<dyn Clock>, dialer: &dyn Dialer, stop: CancellationToken) {
+    // What an earlier process heard last: since then nobody did.
+    let before = intake.heard_until(&settings.name).await.unwrap_or_else(|refusal| {
+        tracing::warn!(integration = settings.name, %refusal, "it is not known until when Asterisk was heard last");
+        None
+    });
     let (words, heard) = mpsc::channel(WORDS);
     let handing = handing::run(settings.clone(), intake, clock.clone(), heard);
     let now = clock.now();
     let calls = Calls::new(&settings.name, &settings.dial_plan);
-    let mut client = Client { settings, clock, calls, words, last: now, away: None, complained: None };
+    let mut client =
+        Client { settings, clock, calls, words, last: now, away: before.filter(|before| *before < now), hears: false, complained: None };
     let listening = async move {
         stop.run_until_cancelled(client.listen(dialer)).await;
+        if client.hears {
+            client.say(Word::Heard(client.clock.now())).await;
+        }
         client.back().await;
     };
     // The client goes at its end, and with it the words: the handing comes to its own end then.
@@ -64,6 +75,8 @@ struct Client {
     last: Timestamp,
     /// Since when the connection is away.
     away: Option<Timestamp>,
+    /// Whether it stands.
+    hears: bool,
     /// What was last said about it in the log.
     complained: Option<String>,
 }
@@ -111,6 +124,8 @@ impl Client {
     async fn hear_out(&mut self, mut connection: Connection) -> Trouble {
         self.connected(true);
         self.last = self.clock.now();
+        let mut said = self.last;
+        self.say(Word::Heard(said)).await;
         loop {
             let block = match connection.next().await {
                 Ok(block) => block,
@@ -124,6 +139,10 @@ impl Client {
             }
             // Answers to pings come often enough, and calls are counted in thousands at most.
             if block.event().is_none() {
+                if now.since(said) >= HEARD_EVERY {
+                    said = now;
+                    self.say(Word::Heard(now)).await;
+                }
                 let given_up = self.calls.forget(now).len();
                 if given_up > 0 {
                     tracing::info!(integration = self.settings.name, calls = given_up, "calls whose end was never heard are given up");
@@ -172,7 +191,8 @@ impl Client {
         self.complained = Some(why);
     }
 
-    fn connected(&self, now: bool) {
+    fn connected(&mut self, now: bool) {
+        self.hears = now;
         metrics::gauge!("carillon_asterisk_connected", "integration" => self.settings.name.clone()).set(if now { 1.0 } else { 0.0 });
     }
 }

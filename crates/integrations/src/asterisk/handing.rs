@@ -1,21 +1,19 @@
 //! Brings what was heard to the intake: the legs of a call once it has settled, the audio of a voice message when it is there,
-//! and the times at which nothing was heard.
+//! and the times at which nothing was heard, which call records fill where there are some.
 //!
 //! An intake that cannot take anything now is asked again later, and until then everything waits here. What it will never
 //! take is said in the log and given up. No more is handed on of a call than what is new.
 
-use super::audio::{self, Look};
 use super::calls::{Ended, SETTLING};
+use super::hands::{Done, Hands};
 use super::queue::{Queue, Task};
 use super::rests::Rests;
 use super::settings::Settings;
-use super::spool;
-use crate::intake::{HeardLeg, Intake};
-use model::calls::{Leg, LegState, RECORDING_CHARS};
+use crate::intake::Intake;
+use model::calls::Leg;
 use model::time::{Clock, Timestamp};
 use model::{Refusal, RefusalKind};
-use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -26,6 +24,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 pub const AUDIO_WAIT: Duration = Duration::from_secs(30);
 /// How often.
 const AUDIO_EVERY: Duration = Duration::from_millis(500);
+/// How long after a gap its call records are read, and how long after that again: Asterisk may gather records for five minutes before
+/// it writes them, and calls that went on at the end of the gap have theirs later.
+const RECORDS_AFTER: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(55), Duration::from_secs(300)];
 /// Most pieces of work at once; each may hold one audio.
 const AT_ONCE: usize = 4;
 /// How long it is remembered what was handed on: longer than a call is remembered after its end.
@@ -47,18 +48,8 @@ pub(super) enum Word {
         /// Until then.
         until: Timestamp,
     },
-}
-
-/// What a piece of work came to.
-enum Done {
-    /// These legs are kept for good.
-    Taken(Vec<Leg>),
-    /// The audio is not there.
-    NotYet,
-    /// The audio will not come.
-    Never(&'static str),
-    /// The gap is kept.
-    Told,
+    /// Everything was heard until now, but for what was missed.
+    Heard(Timestamp),
 }
 
 /// What is being done.
@@ -66,12 +57,15 @@ enum Done {
 enum Doing {
     Task(Task),
     Gap((Timestamp, Timestamp)),
+    Note,
 }
 
 /// Hands on what is said, until nobody is left to say something.
 pub(super) async fn run(settings: Settings, intake: Arc<dyn Intake>, clock: Arc<dyn Clock>, mut words: mpsc::Receiver<Word>) {
     let mut desk = Desk {
-        hands: Hands { intake, integration: settings.name.into(), spool_dir: settings.spool_dir.map(Arc::new) },
+        hands: Hands { intake, settings: Arc::new(settings) },
+        unread: 0,
+        heard: None,
         clock,
         queue: Queue::default(),
         doing: JoinSet::new(),
@@ -104,22 +98,13 @@ pub(super) async fn run(settings: Settings, intake: Arc<dyn Intake>, clock: Arc<
         }
     };
     let _ = timeout(LAST_TRY, last_try).await;
+    if let Some(until) = desk.heard.filter(|_| desk.nothing_missed() && desk.doing.is_empty()) {
+        let _ = timeout(LAST_TRY, desk.hands.intake.note_heard(desk.hands.name(), until)).await;
+    }
     let lost = desk.queue.len() + desk.doing.len();
     if lost > 0 {
-        tracing::warn!(
-            integration = &*desk.hands.integration,
-            pieces = lost,
-            "the process ends before everything heard of calls was handed on"
-        );
+        tracing::warn!(integration = desk.hands.name(), pieces = lost, "the process ends before everything heard of calls was handed on");
     }
-}
-
-/// What a piece of work needs.
-#[derive(Clone)]
-struct Hands {
-    intake: Arc<dyn Intake>,
-    integration: Arc<str>,
-    spool_dir: Option<Arc<PathBuf>>,
 }
 
 struct Desk {
@@ -133,6 +118,10 @@ struct Desk {
     rests: Rests,
     /// The intake rests until then.
     not_before: Instant,
+    /// Gaps that were said and whose call records are still to be read.
+    unread: usize,
+    /// Until when everything was heard, as the listener said last, where that is not kept yet.
+    heard: Option<Timestamp>,
 }
 
 impl Desk {
@@ -144,10 +133,11 @@ impl Desk {
                     // Better a gap that is known than a silence that nobody can explain.
                     let now = self.clock.now();
                     self.queue.missed(now, now);
-                    tracing::debug!(integration = &*self.hands.integration, "a call is given up: too many wait");
+                    tracing::debug!(integration = self.hands.name(), "a call is given up: too many wait");
                 }
             }
             Word::Missed { from, until } => self.queue.missed(from, until),
+            Word::Heard(until) => self.heard = Some(until),
         }
         self.count();
     }
@@ -162,6 +152,12 @@ impl Desk {
                 self.what.insert(id, Doing::Gap(gap));
                 continue;
             }
+            if let Some(until) = self.heard.filter(|_| self.nothing_missed()) {
+                self.heard = None;
+                let id = self.doing.spawn(hands.note(until)).id();
+                self.what.insert(id, Doing::Note);
+                continue;
+            }
             let Some(task) = self.queue.take(now) else { break };
             let id = match &task {
                 Task::Call(ended) => {
@@ -169,9 +165,16 @@ impl Desk {
                     self.doing.spawn(hands.hand(ended.clone(), before)).id()
                 }
                 Task::Audio { leg, .. } => self.doing.spawn(hands.bring(leg.clone())).id(),
+                Task::Records { span, .. } => self.doing.spawn(hands.fill(*span)).id(),
             };
             self.what.insert(id, Doing::Task(task));
         }
+    }
+
+    /// Whether everything that was not heard is told, and filled from call records where there are some.
+    fn nothing_missed(&self) -> bool {
+        let telling = self.what.values().any(|doing| matches!(doing, Doing::Gap(_)));
+        !telling && !self.queue.has_gaps() && self.unread == 0
     }
 
     /// When there may be something to begin, if no word comes and nothing is finished before.
@@ -180,7 +183,7 @@ impl Desk {
             return None;
         }
         let task = self.queue.next().map(|due| due.max(self.not_before));
-        let gap = self.queue.has_gaps().then_some(self.not_before);
+        let gap = (self.queue.has_gaps() || self.heard.is_some() && self.nothing_missed()).then_some(self.not_before);
         task.into_iter().chain(gap).min()
     }
 
@@ -199,18 +202,35 @@ impl Desk {
 
     fn did(&mut self, doing: Doing, done: Done) {
         let now = Instant::now();
-        if matches!(done, Done::Taken(_) | Done::Told) {
+        if matches!(done, Done::Taken(_) | Done::Told | Done::Filled(_) | Done::Noted) {
             self.rests.over();
         }
-        let Doing::Task(task) = doing else { return };
+        let task = match doing {
+            Doing::Task(task) => task,
+            Doing::Gap(span) => {
+                if self.hands.settings.cdr_file.is_some() {
+                    self.queue.put_back(now + RECORDS_AFTER[0], Task::Records { span, turn: 0 });
+                    self.unread += 1;
+                }
+                return;
+            }
+            Doing::Note => return,
+        };
         match (&task, done) {
             (Task::Call(ended), Done::Taken(legs)) => {
-                metrics::counter!("carillon_asterisk_legs_total", "outcome" => "taken").increment(legs.len() as u64);
-                for leg in legs.iter().filter(|leg| leg.recording.is_some()) {
-                    let audio = Task::Audio { leg: Box::new(leg.clone()), until: now + AUDIO_WAIT };
-                    self.queue.put(now, audio);
-                }
+                self.taken(&legs, now);
                 self.remember(ended.call_id(), legs, now);
+            }
+            (Task::Records { span, turn }, done) => {
+                match done {
+                    Done::Filled(legs) => self.taken(&legs, now),
+                    Done::Unread(why) => self.no_records(&why),
+                    Done::Taken(_) | Done::NotYet | Done::Never(_) | Done::Told | Done::Noted => {}
+                }
+                match RECORDS_AFTER.get(turn + 1) {
+                    Some(after) => self.queue.put_back(now + *after, Task::Records { span: *span, turn: turn + 1 }),
+                    None => self.unread -= 1,
+                }
             }
             (Task::Audio { until, .. }, Done::NotYet) if now < *until => {
                 self.queue.put_back(now + AUDIO_EVERY, task);
@@ -223,8 +243,26 @@ impl Desk {
         self.queue.done(&task);
     }
 
+    /// Legs are kept for good: their audio is to be looked for.
+    fn taken(&mut self, legs: &[Leg], now: Instant) {
+        metrics::counter!("carillon_asterisk_legs_total", "outcome" => "taken").increment(legs.len() as u64);
+        for leg in legs.iter().filter(|leg| leg.recording.is_some()) {
+            let audio = Task::Audio { leg: Box::new(leg.clone()), until: now + AUDIO_WAIT };
+            self.queue.put(now, audio);
+        }
+    }
+
+    fn no_records(&self, why: &str) {
+        let integration = self.hands.name();
+        tracing::warn!(
+            integration,
+            why,
+            "the time without Asterisk is not filled from its call records; look at cdr_file of [[integrations.asterisk]] and its rights"
+        );
+    }
+
     fn no_audio(&self, why: &str) {
-        let integration = &*self.hands.integration;
+        let integration = self.hands.name();
         tracing::warn!(
             integration,
             why,
@@ -234,7 +272,7 @@ impl Desk {
 
     fn refused(&mut self, doing: Doing, refusal: &Refusal) {
         let now = Instant::now();
-        let integration = &*self.hands.integration;
+        let integration = self.hands.name();
         let least = match &refusal.kind {
             RefusalKind::Unavailable { retry_after } | RefusalKind::OverLimit { retry_after, .. } => Some(*retry_after),
             RefusalKind::Malformed
@@ -254,6 +292,7 @@ impl Desk {
             metrics::counter!("carillon_asterisk_legs_total", "outcome" => "refused").increment(1);
             if let Doing::Task(task) = doing {
                 self.queue.done(&task);
+                self.unread -= usize::from(matches!(task, Task::Records { .. }));
             }
             return;
         };
@@ -266,6 +305,7 @@ impl Desk {
         match doing {
             Doing::Task(task) => self.queue.put_back(self.not_before, task),
             Doing::Gap(gap) => self.queue.still_missed(gap),
+            Doing::Note => {} // It is said again soon.
         }
     }
 
@@ -283,50 +323,6 @@ impl Desk {
 
     fn count(&self) {
         let waiting = self.queue.len() + self.doing.len();
-        metrics::gauge!("carillon_asterisk_waiting", "integration" => self.hands.integration.to_string()).set(waiting as f64);
-    }
-}
-
-impl Hands {
-    /// Hands on the legs of a call, as far as they were not handed on `before`.
-    async fn hand(self, ended: Box<Ended>, before: Vec<Leg>) -> Result<Done, Refusal> {
-        let mut ours = BTreeSet::new();
-        for extension in ended.candidates() {
-            if self.intake.concerns(ended.dial_plan(), &extension).await? {
-                ours.insert(extension);
-            }
-        }
-        let mut legs = ended.legs(|extension| ours.contains(extension));
-        for leg in &mut legs {
-            // A name is a promise that the audio may come: not where nobody looks for it.
-            let can_come = self.spool_dir.is_some() && leg.state == LegState::VoiceMessage;
-            leg.recording = leg.recording.take().filter(|name| can_come && name.len() <= RECORDING_CHARS && spool::below(name).is_some());
-        }
-        legs.retain(|leg| !before.contains(leg));
-        if !legs.is_empty() {
-            self.intake.take(legs.iter().map(|leg| HeardLeg { leg: leg.clone(), recording: None }).collect()).await?;
-        }
-        Ok(Done::Taken(legs))
-    }
-
-    /// Hands on a leg once more with its audio, if that is there.
-    async fn bring(self, leg: Box<Leg>) -> Result<Done, Refusal> {
-        let Some(spool_dir) = self.spool_dir.clone() else { return Ok(Done::Never("no spool folder is configured")) };
-        let wanted = leg.clone();
-        let look = tokio::task::spawn_blocking(move || audio::look(&spool_dir, &wanted)).await;
-        match look.unwrap_or(Look::NotYet) {
-            Look::Here(recording) => {
-                self.intake.take(vec![HeardLeg { leg: (*leg).clone(), recording: Some(recording) }]).await?;
-                Ok(Done::Taken(vec![*leg]))
-            }
-            Look::NotYet => Ok(Done::NotYet),
-            Look::Never(why) => Ok(Done::Never(why)),
-        }
-    }
-
-    /// Says that nothing was heard for a while.
-    async fn tell(self, (from, until): (Timestamp, Timestamp)) -> Result<Done, Refusal> {
-        self.intake.missed_a_while(&self.integration, from, until).await?;
-        Ok(Done::Told)
+        metrics::gauge!("carillon_asterisk_waiting", "integration" => self.hands.name().to_owned()).set(waiting as f64);
     }
 }

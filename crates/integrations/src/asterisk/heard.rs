@@ -266,7 +266,7 @@ fn status(word: &str) -> Option<LegState> {
 }
 
 /// When a channel began, from its id: `1795189112.4`, or `pbx-1795189112.4` where the system has a name.
-fn epoch(id: &str) -> Option<Timestamp> {
+pub(super) fn epoch(id: &str) -> Option<Timestamp> {
     let seconds = id.rsplit('-').next()?.split('.').next()?;
     seconds.parse::<i64>().ok().filter(|seconds| (1..=253_402_300_799).contains(seconds)).map(|seconds| Timestamp(seconds * 1000))
 }

@@ -23,6 +23,13 @@ pub(super) enum Task {
         /// When it is no more looked for.
         until: Instant,
     },
+    /// The call records of a gap.
+    Records {
+        /// The gap.
+        span: (Timestamp, Timestamp),
+        /// How often they were read.
+        turn: usize,
+    },
 }
 
 /// Everything that waits.
@@ -99,9 +106,12 @@ impl Queue {
         self.tasks.iter().find(|(_, task)| free(task)).map(|((due, _), _)| *due)
     }
 
-    /// Makes everything due: there is no later.
+    /// Makes everything due: there is no later. Call records are left to the next process, which knows that they are not read.
     pub(super) fn all_due(&mut self, now: Instant) {
         for (_, task) in std::mem::take(&mut self.tasks) {
+            if matches!(task, Task::Records { .. }) {
+                continue;
+            }
             if let Task::Call(ended) = &task {
                 self.calls.remove(ended.call_id());
             }
@@ -158,6 +168,7 @@ mod tests {
         task.map(|task| match task {
             Task::Call(ended) => ended.call_id().to_owned(),
             Task::Audio { .. } => "audio".to_owned(),
+            Task::Records { .. } => "records".to_owned(),
         })
     }
 

@@ -30,6 +30,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Folder in which its voice mail keeps messages, as it is seen from here.
     pub spool_dir: Option<PathBuf>,
+    /// Its call records as `cdr_csv` writes them, with `loguniqueid`: they are read when it was not heard for a while.
+    pub cdr_file: Option<PathBuf>,
 }
 
 /// Whether a text can name an integration: letters, digits, `-`, `_` and `.`.

@@ -2,6 +2,7 @@
 
 mod listening;
 mod network;
+mod records;
 pub(super) mod replay;
 
 use super::calls::Calls;

@@ -1,6 +1,6 @@
 //! The engine as the one who takes in calls.
 
-use super::{HeardLeg, Intake};
+use super::{Filled, HeardLeg, Intake};
 use async_trait::async_trait;
 use engine::Engine;
 use engine::hearing::{HeardFile, Piece};
@@ -63,5 +63,17 @@ impl Intake for Desk {
 
     async fn missed_a_while(&self, integration: &str, from: Timestamp, until: Timestamp) -> Result<(), Refusal> {
         self.engine.note_gap(integration, from, until).await
+    }
+
+    async fn filled(&self, integration: &str, from: Timestamp, filled: Filled) -> Result<(), Refusal> {
+        self.engine.note_filled(integration, from, filled).await
+    }
+
+    async fn heard_until(&self, integration: &str) -> Result<Option<Timestamp>, Refusal> {
+        self.engine.heard_until(integration).await
+    }
+
+    async fn note_heard(&self, integration: &str, until: Timestamp) -> Result<(), Refusal> {
+        self.engine.note_heard(integration, until).await
     }
 }

@@ -4,8 +4,9 @@ mod desk;
 
 use async_trait::async_trait;
 pub use desk::Desk;
-use model::Refusal;
+pub use engine::gaps::Filled;
 use model::calls::Leg;
+use model::{Refusal, Timestamp};
 
 /// A voice message, as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,5 +53,23 @@ pub trait Intake: Send + Sync + 'static {
     ///
     /// # Errors
     /// `unavailable`: say it again later.
-    async fn missed_a_while(&self, integration: &str, from: model::Timestamp, until: model::Timestamp) -> Result<(), Refusal>;
+    async fn missed_a_while(&self, integration: &str, from: Timestamp, until: Timestamp) -> Result<(), Refusal>;
+
+    /// Such a while was filled from call records.
+    ///
+    /// # Errors
+    /// `unavailable`: say it again later.
+    async fn filled(&self, integration: &str, from: Timestamp, filled: Filled) -> Result<(), Refusal>;
+
+    /// Until when an integration heard everything, as it said last.
+    ///
+    /// # Errors
+    /// `unavailable`: ask again later.
+    async fn heard_until(&self, integration: &str) -> Result<Option<Timestamp>, Refusal>;
+
+    /// An integration heard everything until this instant. It outlives the process, so that the next one knows what it missed.
+    ///
+    /// # Errors
+    /// `unavailable`: say it again later.
+    async fn note_heard(&self, integration: &str, until: Timestamp) -> Result<(), Refusal>;
 }

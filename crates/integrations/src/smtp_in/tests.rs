@@ -3,7 +3,7 @@
 use super::connection::{Connection, Room};
 use super::wire::{COMMAND_BYTES, Commands, Excess, Line, Mail, TEXT_BYTES};
 use super::*;
-use crate::intake::HeardLeg;
+use crate::intake::{Filled, HeardLeg};
 use async_trait::async_trait;
 use model::{Refusal, RefusalKind, Timestamp};
 use proptest::prelude::*;
@@ -43,6 +43,18 @@ impl Intake for Written {
     }
 
     async fn missed_a_while(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn filled(&self, _integration: &str, _from: Timestamp, _filled: Filled) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn heard_until(&self, _integration: &str) -> Result<Option<Timestamp>, Refusal> {
+        Ok(None)
+    }
+
+    async fn note_heard(&self, _integration: &str, _until: Timestamp) -> Result<(), Refusal> {
         Ok(())
     }
 }

@@ -445,10 +445,20 @@ fn explanation() -> Vec<(&'static str, Shape)> {
             No,
         ),
     ]);
-    let gap = given(vec![("integration", text(), Yes), ("from", time(), Yes), ("until", time(), Yes)]);
+    let gap = given(vec![
+        ("integration", text(), Yes),
+        ("from", time(), Yes),
+        ("until", time(), Yes),
+        ("filled", named("Filled").about("What call records said of it; missing where none were read."), No),
+    ]);
+    let filled = given(vec![
+        ("calls", number().about("Calls of which they say what became of them."), Yes),
+        ("unknown", number().about("Calls of which they do not say it."), Yes),
+    ]);
     vec![
         ("Why", why),
         ("Gap", gap),
+        ("Filled", filled),
         ("ExplainedEvent", event),
         ("ExplainedPerson", person),
         ("Decision", given(decision)),

@@ -5,7 +5,7 @@ use super::super::client::keep;
 use super::super::dial::{Dialer, Wire};
 use super::super::settings::Settings;
 use super::super::wire::{Block, Frame, Reader};
-use crate::intake::{HeardLeg, Intake};
+use crate::intake::{Filled, HeardLeg, Intake};
 use async_trait::async_trait;
 use md5::{Digest, Md5};
 use model::Refusal;
@@ -168,6 +168,10 @@ pub struct Desk {
     pub taken: Mutex<Vec<Vec<HeardLeg>>>,
     /// The gaps that were told.
     pub missed: Mutex<Vec<(Timestamp, Timestamp)>>,
+    /// What was said of them from call records.
+    pub filled: Mutex<Vec<Filled>>,
+    /// Until when everything was heard.
+    pub heard_until: Mutex<Option<Timestamp>>,
     /// How often it still says that it is away.
     pub away: AtomicUsize,
     /// How often it still says that it will never take this.
@@ -177,7 +181,15 @@ pub struct Desk {
 impl Desk {
     pub fn with(mailboxes: &[&'static str]) -> Arc<Desk> {
         let (away, never) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Desk { mailboxes: mailboxes.to_vec(), taken: Mutex::default(), missed: Mutex::default(), away, never })
+        Arc::new(Desk {
+            mailboxes: mailboxes.to_vec(),
+            taken: Mutex::default(),
+            missed: Mutex::default(),
+            filled: Mutex::default(),
+            heard_until: Mutex::default(),
+            away,
+            never,
+        })
     }
 
     fn there(&self) -> Result<(), Refusal> {
@@ -232,6 +244,24 @@ impl Intake for Desk {
         self.missed.lock().expect("whole").push((from, until));
         Ok(())
     }
+
+    async fn filled(&self, _integration: &str, from: Timestamp, filled: Filled) -> Result<(), Refusal> {
+        self.there()?;
+        assert!(self.missed().iter().any(|(missed, _)| *missed == from), "what is filled is a gap");
+        self.filled.lock().expect("whole").push(filled);
+        Ok(())
+    }
+
+    async fn heard_until(&self, integration: &str) -> Result<Option<Timestamp>, Refusal> {
+        assert_eq!(integration, "lyon");
+        Ok(*self.heard_until.lock().expect("whole"))
+    }
+
+    async fn note_heard(&self, _integration: &str, until: Timestamp) -> Result<(), Refusal> {
+        self.there()?;
+        *self.heard_until.lock().expect("whole") = Some(until);
+        Ok(())
+    }
 }
 
 /// A clock that goes with the runtime's, which tests may pause.
@@ -276,6 +306,7 @@ impl Folder {
             tls: false,
             ca_file: None,
             spool_dir: None,
+            cdr_file: None,
         }
     }
 }

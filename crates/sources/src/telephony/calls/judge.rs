@@ -60,8 +60,10 @@ pub struct Verdict {
     pub recording: Option<String>,
 }
 
-/// How far a clock may be off before the time of hearing is taken instead of what it says.
-const BELIEVED: Duration = Duration::from_secs(15 * 60);
+/// How far ahead a clock may be before the time of hearing is taken instead of what it says.
+const AHEAD: Duration = Duration::from_secs(15 * 60);
+/// How long ago a call may have been: it is told late where it was read from call records, or its mail waited in a queue.
+const AGO: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Every called extension and what the call was for it, by dial plan and extension. Nothing for a call whose end was not
 /// heard.
@@ -124,6 +126,6 @@ fn caller<'a>(legs: impl Iterator<Item = &'a Leg>) -> Option<Caller> {
 /// The time that a piece says, unless its clock is plainly wrong.
 fn believed(piece: &Piece) -> Timestamp {
     let (at, received) = (piece.leg.at, piece.received);
-    let off = if at > received { at.since(received) } else { received.since(at) };
-    if off > BELIEVED { received } else { at }
+    let believed = if at > received { at.since(received) <= AHEAD } else { received.since(at) <= AGO };
+    if believed { at } else { received }
 }

@@ -127,9 +127,12 @@ fn a_call_without_end_of_legs_is_bounded() {
 
 #[test]
 fn a_clock_that_is_plainly_wrong_is_not_believed() {
-    let mut call = Gathering::default();
-    call.add(leg("a", "101", LegState::NoAnswer, -86_400_000), NOON).expect("room");
-    assert_eq!(judge(&call)[0].at, NOON);
+    const DAY: i64 = 86_400_000;
+    for (off, believed) in [(-8 * DAY, false), (-6 * DAY, true), (14 * 60_000, true), (16 * 60_000, false)] {
+        let mut call = Gathering::default();
+        call.add(leg("a", "101", LegState::NoAnswer, off), NOON).expect("room");
+        assert_eq!(judge(&call)[0].at, if believed { Timestamp(NOON.0 + off) } else { NOON }, "{off}");
+    }
 }
 
 fn any_state() -> impl Strategy<Value = LegState> {
