@@ -27,6 +27,7 @@ mod stage;
 mod strangers;
 mod switchboard;
 pub mod telephony;
+mod terminal;
 
 pub use api::{Api, Reply};
 pub use app::{App, Frame, Heard, Stream};
@@ -45,6 +46,7 @@ pub use server::Server;
 pub use stage::{Scene, Stage};
 pub use strangers::Stranger;
 pub use switchboard::Switchboard;
+pub use terminal::{Typed, at_terminal};
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,8 @@
 //! ones are refused with the mend.
 
 use serde_json::{Value, json};
-use stories::{Org, Said, Stage};
+use std::os::unix::fs::PermissionsExt;
+use stories::{Org, Said, Stage, at_terminal};
 
 /// An organization in which the documented people, plans and bridges are.
 async fn open() -> Stage {
@@ -195,4 +196,41 @@ async fn a_script_ends_with_its_number_and_the_shell_has_no_rights_of_its_own() 
     let help = run(&stage, "Get-Help Set-UMMailboxPolicy -Full").ended(0);
     assert!(help.out.contains("-AllowMissedCallNotifications") && help.out.contains("EXAMPLES"), "{}", help.out);
     assert!(objects(&stage, "Get-Command *UM*").len() >= 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_a_terminal_there_are_completion_history_questions_and_help() {
+    const PROMPT: &str = "PS carillon> ";
+    let stage = open().await;
+    let home = stage.server.folder().path().join("home");
+    let shell = |language: &str, steps: &[(&str, &str)]| {
+        let mut command = stage.server.cli_command(&stage.server.token(), &["shell"]);
+        command.env("HOME", &home).env("XDG_STATE_HOME", home.join("state")).env("CARILLON_LANG", language).env("TERM", "xterm");
+        at_terminal(&command, steps)
+    };
+    let first = shell(
+        "en",
+        &[
+            (PROMPT, "get-umd\t"),
+            ("Get-UMDialPlan", "| Format-List Name, NumberOfDigitsInExtension\r"),
+            ("NumberOfDigitsInExtension : 3", "Set-CsOnlineDialInConferencingUser ada -Pin 73914\r"),
+            (PROMPT, "Remove-UMDialPlan Lyon\r"),
+            ("[Y] Yes", "n\r"),
+            (PROMPT, "Get-Help Remove-UMDialPlan\r"),
+            ("SYNTAX", "Remove-UMDialPlan Lyon -Wh\t\r"),
+            ("What if: ", "Get-UMDialPlan Lyo\r"),
+            ("error: ", "if ($true) {}\r"),
+            ("error: ", "exit 3\r"),
+        ],
+    );
+    assert_eq!(first.code, 3, "{}", first.screen);
+    run(&stage, "Get-UMDialPlan Lyon").ended(0);
+    // The next one remembers, but for what nobody may read later.
+    let second =
+        shell("fr", &[(PROMPT, "\u{1b}[A\u{1b}[A\u{1b}[A\u{1b}[A"), ("Remove-UMDialPlan Lyon -WhatIf", "\r"), ("Si on le faisait", "exit\r")]);
+    assert_eq!(second.code, 0, "{}", second.screen);
+    let history = std::fs::read_to_string(home.join("state/carillon/shell-history")).expect("a history");
+    assert!(history.contains("Remove-UMDialPlan Lyon") && !history.contains("73914"), "{history}");
+    let mode = std::fs::metadata(home.join("state/carillon/shell-history")).map(|about| about.permissions().mode() & 0o777);
+    assert_eq!(mode.ok(), Some(0o600));
 }
