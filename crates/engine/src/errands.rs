@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::objects::ObjectKind;
-use model::roles::Actor;
 use model::source::{Errand, Happening};
 use model::{Refusal, RefusalKind, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -116,7 +115,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the store says.
-    pub(crate) async fn errand_step(&self, actor: &Actor, object: Uuid, errand: &Errand, happenings: &[Happening]) -> crate::Result<Step> {
+    pub(crate) async fn errand_step(&self, by: String, object: Uuid, errand: &Errand, happenings: &[Happening]) -> crate::Result<Step> {
         let kept = Kept {
             id: Uuid::now_v7(),
             kind: errand.kind.number(),
@@ -129,7 +128,6 @@ impl Engine {
         let sealed = STANDARD.encode(self.inner.keys.seal(&context(object), &text));
         let (store, tenant) = (&self.inner.store, self.tenant_key());
         let row = store.object_keyed(tenant, ObjectKind::Work, &key(object)).await.map_err(wrong)?;
-        let by = crate::intake::asker(actor)?.1;
         let now = self.now();
         let Some(row) = row else {
             let work = Work { by, todo: Todo::Confirm(Waiting { object, sealed: vec![sealed], tries: 0 }) };

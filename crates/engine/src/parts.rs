@@ -109,6 +109,8 @@ pub(crate) struct Inner {
     pub planned: Wake,
     /// Work has been left, or may be due sooner.
     pub work: Wake,
+    /// People went, and what belonged to them may be left.
+    pub left: Wake,
     pub messenger: Option<Arc<dyn Messenger>>,
     pub files_follow: bool,
     /// Wrong secrets of late.
@@ -170,6 +172,7 @@ impl Engine {
             accepted: Wake::default(),
             planned: Wake::default(),
             work: Wake::default(),
+            left: Wake::default(),
             messenger: parts.messenger,
             files_follow: parts.files_follow,
             wrong_secrets: crate::keys::WrongSecrets::default(),
@@ -208,6 +211,7 @@ impl Engine {
         if inner.duties.timers {
             inner.tasks.spawn(crate::timers::run(self.clone()));
             inner.tasks.spawn(crate::work::run(self.clone()));
+            inner.tasks.spawn(crate::admin::leaving::run(self.clone()));
         }
         for channel in inner.channels.iter().filter(|_| inner.duties.deliver) {
             crate::deliver::start(self, channel.clone());

@@ -111,6 +111,9 @@ pub trait Objects {
     async fn objects_due(&self, tenant: TenantKey, kind: ObjectKind, until: Timestamp, limit: u32) -> Result<Vec<Object>>;
     /// When the next object of a kind is due.
     async fn next_due(&self, tenant: TenantKey, kind: ObjectKind) -> Result<Option<Timestamp>>;
+    /// Objects of a kind whose names are ids of people, and of these people none is in the directory: those among the next
+    /// `most` by name behind `after`. With them the last name that was looked at; none when there is no further one.
+    async fn objects_left(&self, tenant: TenantKey, kind: ObjectKind, after: &str, most: u32) -> Result<(Vec<Object>, Option<String>)>;
     /// What a file holds; none for one that was forgotten.
     async fn file(&self, tenant: TenantKey, id: Uuid) -> Result<Option<Vec<u8>>>;
     /// Does an act, whole or not at all; answers the events in their order.

@@ -123,6 +123,10 @@ impl Objects for Seam {
         self.pass("object_keyed", self.store.object_keyed(tenant, kind, key)).await
     }
 
+    async fn objects_left(&self, tenant: TenantKey, kind: ObjectKind, after: &str, most: u32) -> Result<(Vec<Object>, Option<String>)> {
+        self.pass("objects_left", self.store.objects_left(tenant, kind, after, most)).await
+    }
+
     async fn objects_due(&self, tenant: TenantKey, kind: ObjectKind, until: Timestamp, limit: u32) -> Result<Vec<Object>> {
         self.pass("objects_due", self.store.objects_due(tenant, kind, until, limit)).await
     }

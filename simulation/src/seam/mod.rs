@@ -18,7 +18,7 @@ use std::time::Duration;
 use store::{Result, Shared, StoreError};
 
 /// Calls that change nothing; those to claim and to plan say themselves whether they found something.
-const READS: [&str; 47] = [
+const READS: [&str; 48] = [
     "entries",
     "entries_about",
     "head",
@@ -31,6 +31,7 @@ const READS: [&str; 47] = [
     "object_named",
     "objects_linked",
     "object_keyed",
+    "objects_left",
     "objects_due",
     "next_due",
     "file",

@@ -336,7 +336,7 @@ impl Engine {
         let events: Vec<EventRef> = ready.iter().map(|one| one.event(!waits)).collect();
         if let Some(errand) = &ruling.errand {
             // Told when the outside system has confirmed.
-            steps.push(self.errand_step(actor, found.id, errand, &ruling.happenings).await?);
+            steps.push(self.errand_step(author.1.clone(), found.id, errand, &ruling.happenings).await?);
             ready.clear();
         }
         let object = match &ruling.keeping {
@@ -457,7 +457,7 @@ fn new_object(id: Uuid, keeping: &Keeping) -> NewObject {
 }
 
 /// The changes, in an order in which what is referred to is there: others that are new come first.
-fn steps(declared: Declared<'_>, found: &Found, ruling: &Ruling) -> Vec<Step> {
+pub(super) fn steps(declared: Declared<'_>, found: &Found, ruling: &Ruling) -> Vec<Step> {
     let kind = declared.declaration.kind;
     let other = |one: &model::source::Other| {
         let object = new_object(one.id, &one.keeping);
@@ -477,7 +477,13 @@ fn steps(declared: Declared<'_>, found: &Found, ruling: &Ruling) -> Vec<Step> {
 
 /// What the audit tells: the act, on what, whom it concerns, which parameters were given; values only where they are switches or
 /// numbers, because everything else may be an address, a number or a secret.
-fn deed(declared: Declared<'_>, act: &'static ActDeclaration, found: &Found, given: &Map<String, Value>, ruling: &Ruling) -> Deed {
+pub(super) fn deed(
+    declared: Declared<'_>,
+    act: &'static ActDeclaration,
+    found: &Found,
+    given: &Map<String, Value>,
+    ruling: &Ruling,
+) -> Deed {
     let kind = declared.declaration.kind;
     let mut deed = Deed::to(format!("{}.{}", kind.word().replace(' ', "-"), act.name), kind.word(), found.id);
     if let Some((person, _)) = &found.person {

@@ -23,7 +23,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod fields;
 pub mod groups;
-mod leaving;
+pub(crate) mod leaving;
 pub mod mails;
 pub mod names;
 pub mod objects;

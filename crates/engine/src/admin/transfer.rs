@@ -376,6 +376,9 @@ impl Engine {
                 tracing::error!(%error, "what waits for a person who left could not be ended; it is looked at before it is sent");
             }
         }
+        if report.users.removed > 0 {
+            self.inner.left.notify_one();
+        }
         self.inner.planned.notify_one();
     }
 

@@ -296,7 +296,10 @@ impl Engine {
         let person = self.person_row(key, id).await?;
         let store = self.told(actor, Deed::to_user("user.delete", Whom::Person(key))).await?;
         store.delete_person(self.tenant_key(), key, expected).await.map_err(wrong)?;
-        self.end_objects_of(actor, person).await?;
+        if let Err(refusal) = self.end_objects_of(actor, person).await {
+            tracing::warn!(%refusal, "what belonged to a person who was deleted could not all be ended; it is tried again");
+            self.inner.left.notify_one();
+        }
         self.inner.doorkeeper.transfers.edited();
         self.person_left(key).await?;
         self.inner.roster.changed(&self.inner).await.map_err(wrong)?;

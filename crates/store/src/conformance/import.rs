@@ -34,16 +34,16 @@ stories![
 ];
 
 /// A folder that goes with the story.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         let path = std::env::temp_dir().join(format!("carillon-story-{}", Uuid::new_v4()));
         std::fs::create_dir_all(&path).expect("a folder can be made");
         Folder(path)
     }
 
-    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> ImportFile {
+    pub(super) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> ImportFile {
         let path = self.0.join(name);
         std::fs::write(&path, text).expect("a file can be written");
         ImportFile { name: name.into(), path }
@@ -57,7 +57,7 @@ impl Drop for Folder {
     }
 }
 
-fn import_of(files: Vec<ImportFile>) -> Import {
+pub(super) fn import_of(files: Vec<ImportFile>) -> Import {
     Import {
         files,
         mode: ImportMode::Upsert,
@@ -75,7 +75,7 @@ async fn import(stage: &Stage, files: &[(&str, &str)]) -> ImportReport {
     stage.store.import(stage.tenant, import_of(files)).await.expect("an import is answered")
 }
 
-async fn imported(stage: &Stage, files: &[(&str, &str)]) -> ImportReport {
+pub(super) async fn imported(stage: &Stage, files: &[(&str, &str)]) -> ImportReport {
     let report = import(stage, files).await;
     assert!(report.is_clean() && report.applied, "{report:?}");
     report
@@ -97,7 +97,7 @@ const REGISTRATIONS: &str = "device,service,app,environment,token,endpoint,p256d
     phone,apns,org.example.app,sandbox,00ff00ff00ff,,,\ntablet,fcm,,,token-1,,,\n\
     D1,webpush,,,,https://push.example.org/1,BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA,AAAAAAAAAAAAAAAAAAAAAA\n";
 
-fn all_files() -> [(&'static str, &'static str); 5] {
+pub(super) fn all_files() -> [(&'static str, &'static str); 5] {
     [
         ("registrations.csv", REGISTRATIONS),
         ("members.csv", MEMBERS),

@@ -1,8 +1,9 @@
 //! Stories of managed objects: their further names, what refers to what, acts that change several, what is due, and files.
 
+use super::import::{Folder, all_files, import_of, imported};
 use super::scene::{Stage, people};
 use super::stories;
-use crate::{Acceptance, Answer, Change, NewEvent, NewFile, NewObject, Once, Step, StoreError, Text};
+use crate::{Acceptance, Answer, Change, Import, ImportMode, NewEvent, NewFile, NewObject, Once, Step, StoreError, Text};
 use model::event::EventState;
 use model::objects::ObjectKind;
 use model::{Reason, State};
@@ -20,6 +21,7 @@ stories![
     a_secret_that_nobody_fetches_is_erased_with_the_last_delivery,
     an_event_outside_the_inbox_is_planned_at_once,
     a_number_is_found_at_whoever_has_it_now,
+    what_belonged_to_people_whom_a_replace_removed_is_found,
 ];
 
 const PLAN: ObjectKind = ObjectKind::DialPlan;
@@ -207,4 +209,44 @@ async fn a_number_is_found_at_whoever_has_it_now(stage: Stage) {
     assert_eq!((named("+33155501002").await, named("+33155501003").await), (vec!["bob".to_owned()], vec!["ada".to_owned()]));
     stage.store.erase_person(stage.tenant, ada).await.expect("erased");
     assert_eq!(named("+33155501001").await, [""; 0]);
+}
+
+async fn what_belonged_to_people_whom_a_replace_removed_is_found(stage: Stage) {
+    imported(&stage, &all_files()).await;
+    let id = async |name: &str| stage.store.find_people(stage.tenant, name).await.expect("looked for")[0].id;
+    let (ada, bob) = (id("E1").await, id("E2").await);
+    for (kind, name) in [(BOX, ada), (BOX, bob), (ObjectKind::ConferencingUser, bob), (BOX, Uuid::from_u128(9))] {
+        let object = NewObject { id: stage.id(), name: name.to_string(), ..NewObject::default() };
+        stage.store.create_object(stage.tenant, kind, object, None).await.expect("made");
+    }
+    let named = NewObject { id: stage.id(), name: "of its own".into(), ..NewObject::default() };
+    stage.store.create_object(stage.tenant, BOX, named, None).await.expect("made");
+    let left = async |kind, most: u32| {
+        let (mut found, mut after, mut looks) = (Vec::new(), Some(String::new()), 0);
+        while let Some(name) = after {
+            let (left, last) = stage.store.objects_left(stage.tenant, kind, &name, most).await.expect("asked");
+            found.extend(left.into_iter().map(|one| one.name));
+            (after, looks) = (last, looks + 1);
+        }
+        (found, looks)
+    };
+    let nobody = Uuid::from_u128(9).to_string();
+    assert_eq!(left(BOX, 10).await, (vec![nobody.clone()], 1));
+    assert_eq!(left(BOX, 1).await, (vec![nobody.clone()], 5), "page by page, and the last page is empty");
+    let folder = Folder::new();
+    let replace = |text: &str| {
+        let people = folder.file("people.csv", text);
+        Import { mode: ImportMode::Replace, allow_many_removals: true, ..import_of(vec![people]) }
+    };
+    let bob_alone = "external_id,upn\nE2,bob@example.org\n";
+    assert!(stage.store.import(stage.tenant, replace(bob_alone)).await.expect("answered").applied);
+    assert_eq!(left(BOX, 10).await.0, [nobody.clone(), ada.to_string()]);
+    assert_eq!(left(ObjectKind::ConferencingUser, 10).await.0, [""; 0]);
+    // Whoever comes back is somebody new; whoever stays is the same however often they are changed.
+    let both = "external_id,upn,display_name\nE2,bob@example.org,Robert\nE1,ada@example.org,Ada\n";
+    assert!(stage.store.import(stage.tenant, replace(both)).await.expect("answered").applied);
+    assert!(id("E1").await != ada && id("E2").await == bob);
+    let stage = stage.reopen().await;
+    let (left, last) = stage.store.objects_left(stage.tenant, BOX, "", 10).await.expect("asked");
+    assert_eq!((left.iter().map(|one| one.name.clone()).collect::<Vec<_>>(), last), (vec![nobody, ada.to_string()], None));
 }

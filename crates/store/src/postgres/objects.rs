@@ -1,6 +1,6 @@
 //! Managed objects in PostgreSQL.
 
-use super::args::params;
+use super::args::{Arg, params};
 use super::link::{Connection, Row};
 use super::{Postgres, once};
 use crate::sqlite::columns::{id, json, to_json};
@@ -8,6 +8,8 @@ use crate::{Accepted, Change, NewObject, Object, Objects, Once, Result, Step, St
 use async_trait::async_trait;
 use model::objects::ObjectKind;
 use model::{TenantKey, Timestamp};
+use std::borrow::Cow;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 const LIST: &str = "SELECT id, name, version, document, created_at, changed_at FROM object \
@@ -27,6 +29,9 @@ const KEYED: &str = "SELECT o.id, o.name, o.version, o.document, o.created_at, o
 const DUE: &str = "SELECT id, name, version, document, created_at, changed_at FROM object \
     WHERE tenant = $1 AND kind = $2 AND due_at <= $3 ORDER BY due_at LIMIT $4";
 const NEXT_DUE: &str = "SELECT MIN(due_at) FROM object WHERE tenant = $1 AND kind = $2 AND due_at IS NOT NULL";
+const NAMES: &str = "SELECT name FROM object WHERE tenant = $1 AND kind = $2 AND name > $3 ORDER BY name LIMIT $4";
+const PEOPLE: &str = "SELECT p.id FROM person p JOIN meta m ON m.tenant = p.tenant AND p.since <= m.generation AND p.until > m.generation \
+    WHERE p.id = ANY ($2::bytea[]) AND p.tenant = $1";
 const FILE: &str = "SELECT content FROM file WHERE tenant = $1 AND id = $2";
 const KEEP_FILE: &str = "INSERT INTO file (tenant, id, content, until) VALUES ($1, $2, $3, $4)";
 const KEY: &str = "INSERT INTO object_key (tenant, kind, key, object) VALUES ($1, $2, $3, $4)";
@@ -126,6 +131,29 @@ impl Objects for Postgres {
             let mut rows = next.query(params![tenant.0, kind.number()])?;
             let row = rows.next()?;
             Ok(row.map(|row| row.get::<Option<i64>>(0)).transpose()?.flatten().map(Timestamp))
+        })
+        .await
+    }
+
+    async fn objects_left(&self, tenant: TenantKey, kind: ObjectKind, after: &str, most: u32) -> Result<(Vec<Object>, Option<String>)> {
+        let after = after.to_owned();
+        self.read(move |c| {
+            let mut names = c.prepare_cached(NAMES)?;
+            let names = names.query_map(params![tenant.0, kind.number(), after, most], |row| row.get::<String>(0))?;
+            let ids: Vec<Uuid> = names.iter().filter_map(|name| Uuid::parse_str(name).ok()).collect();
+            // People are looked at after the names: somebody who came in between is not missed.
+            let asked = Arg::Blobs(ids.iter().map(|id| Some(Cow::Borrowed(id.as_bytes().as_slice()))).collect());
+            let mut people = c.prepare_cached(PEOPLE)?;
+            let people = people.all(vec![Arg::Int(tenant.0.into()), asked])?;
+            let people = people.iter().map(|row| id(&row.get::<Vec<u8>>(0)?)).collect::<Result<HashSet<Uuid>>>()?;
+            let mut left = Vec::new();
+            for name in &names {
+                if Uuid::parse_str(name).is_ok_and(|id| !people.contains(&id)) {
+                    left.extend(named(c, tenant, kind, name)?);
+                }
+            }
+            let last = names.last().filter(|_| names.len() == most as usize).cloned();
+            Ok((left, last))
         })
         .await
     }
@@ -278,6 +306,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     IS_THERE,
     DUE,
     NEXT_DUE,
+    NAMES,
+    PEOPLE,
     FILE,
     KEEP_FILE,
 ];

@@ -26,6 +26,9 @@ const KEYED: &str = "SELECT o.id, o.name, o.version, o.document, o.created_at, o
 const DUE: &str = "SELECT id, name, version, document, created_at, changed_at FROM object \
     WHERE tenant = ?1 AND kind = ?2 AND due_at <= ?3 ORDER BY due_at LIMIT ?4";
 const NEXT_DUE: &str = "SELECT MIN(due_at) FROM object WHERE tenant = ?1 AND kind = ?2 AND due_at IS NOT NULL";
+const NAMES: &str = "SELECT name FROM object WHERE tenant = ?1 AND kind = ?2 AND name > ?3 ORDER BY name LIMIT ?4";
+const PERSON: &str = "SELECT 1 FROM person p JOIN meta m ON m.tenant = p.tenant AND p.since <= m.generation AND p.until > m.generation \
+    WHERE p.id = ?2 AND p.tenant = ?1";
 const FILE: &str = "SELECT content FROM file WHERE tenant = ?1 AND id = ?2";
 const KEEP_FILE: &str = "INSERT INTO file (tenant, id, content, until) VALUES (?1, ?2, ?3, ?4)";
 const KEY: &str = "INSERT INTO object_key (tenant, kind, key, object) VALUES (?1, ?2, ?3, ?4)";
@@ -125,6 +128,27 @@ impl Objects for Sqlite {
             let mut rows = next.query(params![tenant.0, kind.number()])?;
             let row = rows.next()?;
             Ok(row.map(|row| row.get::<_, Option<i64>>(0)).transpose()?.flatten().map(Timestamp))
+        })
+        .await
+    }
+
+    async fn objects_left(&self, tenant: TenantKey, kind: ObjectKind, after: &str, most: u32) -> Result<(Vec<Object>, Option<String>)> {
+        let after = after.to_owned();
+        self.read(move |c| {
+            let mut names = c.prepare_cached(NAMES)?;
+            let names = names.query_map(params![tenant.0, kind.number(), after, most], |row| row.get::<_, String>(0))?;
+            let names = names.collect::<rusqlite::Result<Vec<_>>>()?;
+            // People are looked at after the names: somebody who came in between is not missed.
+            let mut person = c.prepare_cached(PERSON)?;
+            let mut left = Vec::new();
+            for name in &names {
+                let Ok(id) = Uuid::parse_str(name) else { continue };
+                if !person.exists(params![tenant.0, id.as_bytes()])? {
+                    left.extend(named(c, tenant, kind, name)?);
+                }
+            }
+            let last = names.last().filter(|_| names.len() == most as usize).cloned();
+            Ok((left, last))
         })
         .await
     }
@@ -279,6 +303,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     IS_THERE,
     DUE,
     NEXT_DUE,
+    NAMES,
+    PERSON,
     FILE,
     KEEP_FILE,
 ];

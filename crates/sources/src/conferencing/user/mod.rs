@@ -376,7 +376,7 @@ fn ruled(acting: &Acting<'_>, mut step: Step) -> Ruling {
         ruling.audited.insert("mail".to_owned(), if due.goes && reached { due.kind.into() } else { Value::Null });
         ruling.happenings.push(Happening {
             kind: due.kind,
-            person: acting.person.map_or(acting.id, |person| person.id),
+            person: whose(acting),
             data: data.into(),
             secret: step.pin.as_ref().filter(|_| carries).map(|pin| json!({ "pin": pin })),
             mail_to: mail_to.map(str::to_owned),
@@ -428,6 +428,12 @@ fn facts(acting: &Acting<'_>, change: Change, after: &Document, number: Option<&
     facts
 }
 
+/// Whose settings they are: they bear the person's id as their name, also when the person is gone.
+fn whose(acting: &Acting<'_>) -> Uuid {
+    let named = || acting.before.and_then(|before| Uuid::parse_str(&before.name).ok());
+    acting.person.map(|person| person.id).or_else(named).unwrap_or(acting.id)
+}
+
 /// What the bridge has to confirm: the one that lost the person, or the one that has them now.
 fn errand(acting: &Acting<'_>, step: &Step, number: Option<String>) -> Option<Errand> {
     let silent = |document: &Document| Document { pin_to_be_handed_over: false, ..document.clone() };
@@ -447,8 +453,8 @@ fn errand(acting: &Acting<'_>, step: &Step, number: Option<String>) -> Option<Er
         (false, true) => "began",
         (false, false) => "changed",
     };
-    let person = acting.person.map_or(acting.id, |person| person.id);
-    let mut data = json!({ "change": change, "user": person, "upn": acting.person.map(|person| &person.upn), "bridge": bridge.name });
+    let mut data =
+        json!({ "change": change, "user": whose(acting), "upn": acting.person.map(|person| &person.upn), "bridge": bridge.name });
     if ends || !moved {
         data["previousConferenceId"] = json!(step.before.conference_id);
     }
