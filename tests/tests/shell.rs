@@ -226,8 +226,10 @@ async fn at_a_terminal_there_are_completion_history_questions_and_help() {
     assert_eq!(first.code, 3, "{}", first.screen);
     run(&stage, "Get-UMDialPlan Lyon").ended(0);
     // The next one remembers, but for what nobody may read later.
-    let second =
-        shell("fr", &[(PROMPT, "\u{1b}[A\u{1b}[A\u{1b}[A\u{1b}[A"), ("Remove-UMDialPlan Lyon -WhatIf", "\r"), ("Si on le faisait", "exit\r")]);
+    let second = shell(
+        "fr",
+        &[(PROMPT, "\u{1b}[A\u{1b}[A\u{1b}[A\u{1b}[A"), ("Remove-UMDialPlan Lyon -WhatIf", "\r"), ("Si on le faisait", "exit\r")],
+    );
     assert_eq!(second.code, 0, "{}", second.screen);
     let history = std::fs::read_to_string(home.join("state/carillon/shell-history")).expect("a history");
     assert!(history.contains("Remove-UMDialPlan Lyon") && !history.contains("73914"), "{history}");
