@@ -26,10 +26,11 @@ const PATIENCE_MS: i64 = 6_000;
 const TRIES: u32 = 6;
 
 /// Refusals that an honest engine gives now and then.
-const HONEST: [&str; 12] = [
+const HONEST: [&str; 13] = [
     "over_limit",
     "idempotency_in_progress",
     "already_final",
+    "not_repeatable",
     "nobody_left",
     "stale",
     "out_of_scope",
@@ -316,7 +317,7 @@ fn ask(at: &At, request: usize, actor: Actor, draft: NotificationDraft) {
 }
 
 /// Takes an answer; a refusal that an honest engine does not give is a breach.
-fn heard<T>(process: &Process, what: &str, answer: Result<T, Refusal>) -> Option<T> {
+pub fn heard<T>(process: &Process, what: &str, answer: Result<T, Refusal>) -> Option<T> {
     let now = process.tick();
     match answer {
         Ok(answer) => Some(answer),

@@ -5,10 +5,13 @@ use crate::chance::Chance;
 use crate::truth::PersonTruth;
 use crate::world::World;
 use model::directory::{Environment, Member, MemberKind, NotificationPermission, Ownership, Platform, Service};
+use model::objects::ObjectKind;
 use model::roles::{Actor, Grant, Role, Scope};
+use model::source::Existing;
 use model::{DeviceKey, GroupKey, PersonKey, TenantKey};
+use serde_json::json;
 use std::sync::Arc;
-use store::{DeviceFields, GroupFields, PersonFields, RegistrationFields, Shared};
+use store::{DeviceFields, GroupFields, NewObject, PersonFields, RegistrationFields, Shared};
 use uuid::Uuid;
 
 /// Somebody.
@@ -31,10 +34,14 @@ pub struct House {
     pub people: Vec<Someone>,
     /// Groups; the last holds everybody, the one before is the scope of the local administrator.
     pub groups: Vec<(GroupKey, Uuid)>,
+    /// Extensions with a mailbox, and whose it is.
+    pub extensions: Vec<(String, u32)>,
 }
 
 /// Its name.
 pub const NAME: &str = "Simulation";
+/// Its dial plan.
+pub const PLAN: &str = "Lyon";
 
 impl House {
     /// May do everything.
@@ -95,15 +102,46 @@ impl House {
         let circle = vec![Member { kind: MemberKind::Group, key: groups[2].0.0 }];
         world.run(store.change_members(tenant, groups[0].0, circle, Vec::new(), None)).expect("members");
         let (version, members) = world.run(store.memberships(tenant)).expect("memberships");
-        let state = &mut *world.state();
-        state.between.member_log.push((version, Vec::new()));
-        state.truth.memberships.insert(version, Arc::new(members));
-        for person in &people {
-            let of = |service| person.devices.iter().filter(|d| d.2 == service).map(|d| d.0).collect();
-            state.truth.people.insert(person.key.0, PersonTruth { apple: of(Service::Apns), google: of(Service::Fcm) });
+        {
+            let state = &mut *world.state();
+            state.between.member_log.push((version, Vec::new()));
+            state.truth.memberships.insert(version, Arc::new(members));
+            for person in &people {
+                let of = |service| person.devices.iter().filter(|d| d.2 == service).map(|d| d.0).collect();
+                state.truth.people.insert(person.key.0, PersonTruth { apple: of(Service::Apns), google: of(Service::Fcm) });
+            }
         }
-        House { tenant, people, groups }
+        let extensions = mailboxes(world, store, tenant, &people);
+        House { tenant, people, groups, extensions }
     }
+}
+
+/// A dial plan, a policy, and a mailbox for every second person.
+fn mailboxes(world: &World, store: &Shared, tenant: TenantKey, people: &[Someone]) -> Vec<(String, u32)> {
+    let make = |kind, object| world.run(store.create_object(tenant, kind, object, None)).expect("an object");
+    let object = |id: u128, name: &str, document| NewObject {
+        id: Uuid::from_u128(id),
+        name: name.into(),
+        document,
+        // The further name by which the engine finds an object.
+        keys: vec![format!("name/{}", name.to_lowercase())],
+        links: Vec::new(),
+        due: None,
+    };
+    let plan = make(ObjectKind::DialPlan, object(0x7000, PLAN, json!({"numberOfDigitsInExtension": 4})));
+    let policy = object(0x7001, "Lyon Default Policy", json!({"umDialPlan": plan.id, "numberOfDigitsInExtension": 4}));
+    let policy = make(ObjectKind::MailboxPolicy, NewObject { links: vec![plan.id], ..policy });
+    let plan = Existing { kind: ObjectKind::DialPlan, id: plan.id, name: plan.name, document: plan.document };
+    let with = people.iter().step_by(2).zip(1000_u32..);
+    with.map(|(person, number)| {
+        let extension = number.to_string();
+        let document = json!({"umMailboxPolicy": policy.id, "umDialPlan": plan.id, "extensions": [extension]});
+        let mut mailbox = object(0x8000 + u128::from(number), &person.id.to_string(), document);
+        mailbox.keys.extend(sources::telephony::mailbox_keys(&plan, &extension));
+        make(ObjectKind::Mailbox, NewObject { links: vec![policy.id], ..mailbox });
+        (extension, person.key.0)
+    })
+    .collect()
 }
 
 fn person(world: &World, store: &Shared, tenant: TenantKey, n: u32, chance: &mut Chance) -> Someone {

@@ -9,6 +9,8 @@ pub enum Invariant {
     NothingLost,
     /// A request that is repeated with its key is accepted once.
     AcceptedOnce,
+    /// Of a call each person who was called is told once, however often and wherever its legs are brought.
+    ToldOnce,
     /// Every event and every delivery ends, at its expiry at the latest.
     EverythingEnds,
     /// Nothing leaves after its expiry.

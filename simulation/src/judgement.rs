@@ -5,6 +5,7 @@ use crate::house::House;
 use crate::invariant::Invariant;
 use crate::process::Life;
 use crate::provider::spell;
+use crate::truth::CallTruth;
 use crate::world::{EPOCH_MS, World};
 use engine::Engine;
 use model::decision::{Case, Verdict, decide};
@@ -87,6 +88,7 @@ pub fn judge(world: &Arc<World>, store: &Shared, house: &House, engine: Option<(
         counted(world, store, &event, &rows);
     }
     confirmed(world);
+    calls_told(world);
     addresses_kept(world, store, house);
     if let Some((engine, life)) = engine {
         explained(world, house, &keys, &engine, life);
@@ -159,7 +161,9 @@ fn replayed(world: &World, policies: &mut Policies<'_>, event: &EventRow, row: &
         let what = format!("{} was decided by policy {}, which is not kept", spell(row.id), row.policy_version);
         return world.breach(Invariant::Replayed, Some(row.id), what);
     };
-    let terms = policy.terms(EmailRule::Setting("custom.email"));
+    let mail =
+        sources::all().iter().find_map(|s| s.declaration().event_types.iter().find(|kind| kind.name == event.kind).map(|kind| kind.email));
+    let terms = policy.terms(mail.unwrap_or(EmailRule::Never));
     let case = Case { channel: row.channel, urgency: event.urgency, terms: &terms, facts: row.facts, quiet_until: row.due, now: row.due };
     let again = decide(&case);
     let same = match row.state {
@@ -183,9 +187,18 @@ fn replayed(world: &World, policies: &mut Policies<'_>, event: &EventRow, row: &
     }
 }
 
-/// Reasons that no rule gave: a person left, the thing is gone, the open app has it.
+/// Reasons that no rule gave: a person left, the thing is gone, the open app has it, the call was not missed.
 fn ended_otherwise(reason: Reason) -> bool {
-    matches!(reason, Reason::PersonInactive | Reason::NoDevice | Reason::NoRegistration | Reason::ShownInApp)
+    matches!(
+        reason,
+        Reason::PersonInactive
+            | Reason::NoDevice
+            | Reason::NoRegistration
+            | Reason::ShownInApp
+            | Reason::Answered
+            | Reason::AnsweredElsewhere
+            | Reason::VoiceMessageLeft
+    )
 }
 
 fn counted(world: &World, store: &Shared, event: &EventRow, rows: &[DeliveryRecord]) {
@@ -211,6 +224,25 @@ fn confirmed(world: &World) {
     };
     if let Some(request) = lost {
         world.breach(Invariant::NothingLost, None, format!("request {request} was answered as accepted and there is no event of it"));
+    }
+}
+
+/// Whoever a call was for is told of it, once all that is said of it was taken in.
+fn calls_told(world: &World) {
+    let lost = {
+        let state = world.state();
+        let of = |(number, call): (usize, &CallTruth)| {
+            let untold = |person: &&u32| !call.told.contains_key(&(**person, sources::telephony::CALL_MISSED.to_owned()));
+            call.people
+                .iter()
+                .filter(|_| call.confirmed)
+                .find(untold)
+                .map(|person| format!("call {number} was taken in and u{person} is not told"))
+        };
+        state.truth.calls.iter().enumerate().find_map(of)
+    };
+    if let Some(what) = lost {
+        world.breach(Invariant::NothingLost, None, what);
     }
 }
 

@@ -3,10 +3,11 @@
 //! answers, what administrators do meanwhile. The same seed gives the same run.
 //!
 //! Here: `run` (one run), `process` (a life of a process, with time of its own), `seam` (between a process and the store,
-//! where calls fail and processes crash), `provider` (the other side), `errands` (what people do), `truth` and
+//! where calls fail and processes crash), `provider` (the other side), `errands` (what people do), `calls` (what telephones say), `truth` and
 //! `judgement` (what must hold), `planted` (bugs to see that it is noticed), `seeds` (the runs that once found something).
 
 mod between;
+mod calls;
 mod chance;
 mod errands;
 mod faults;

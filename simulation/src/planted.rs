@@ -41,6 +41,10 @@ pub enum Plant {
     ScopeNotHeeded,
     /// The policy's version is written wrongly with an outcome.
     WrongPolicyVersion,
+    /// A leg of a call is answered as taken in, and is not kept.
+    LostLeg,
+    /// What a call came to is accepted, and that it was told is not kept.
+    ForgottenWord,
 }
 
 impl Plant {
@@ -63,6 +67,8 @@ impl Plant {
         (Plant::LeaseNotHeeded, &[Invariant::NotTwice, Invariant::OneHolder]),
         (Plant::ScopeNotHeeded, &[Invariant::InsideTheScope]),
         (Plant::WrongPolicyVersion, &[Invariant::Replayed]),
+        (Plant::LostLeg, &[Invariant::NothingLost]),
+        (Plant::ForgottenWord, &[Invariant::ToldOnce]),
     ];
 
     /// Its name, as it is written on the command line.

@@ -2,6 +2,7 @@
 //! faults and errands, then lets everything come to rest and judges.
 
 use crate::between::Between;
+use crate::calls::Calls;
 use crate::chance::Chance;
 use crate::errands::Errands;
 use crate::faults::Faults;
@@ -29,6 +30,8 @@ use store::sqlite::Sqlite;
 const CHANNELS: [ChannelKind; 3] = [ChannelKind::Apns, ChannelKind::Fcm, ChannelKind::Email];
 /// After the last expiry everything must have ended within this.
 const REST_MS: i64 = 120_000;
+/// Within this after the last leg every call must have been told.
+const TELLING_MS: i64 = 60_000;
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +117,8 @@ pub fn run(order: Order) -> Report {
     }
     let slots = (0..nodes).map(|n| Slot { life: None, starts_ms: n * 40 }).collect();
     let mut run = Run { world, store, chance: chance.fork(), slots, lives: 0, shared, scratch: folder.0.clone() };
-    run.storm((order.hours * 3_600_000.0) as i64, Errands::new(chance.fork(), house.clone()));
+    let errands = Errands::new(chance.fork(), house.clone());
+    run.storm((order.hours * 3_600_000.0) as i64, errands, Calls::new(chance.fork(), house.clone()));
     run.rest();
     let (world, store) = (run.world.clone(), run.store.clone());
     let rows = judgement::judge(&world, &store, &house, run.engine());
@@ -123,7 +127,7 @@ pub fn run(order: Order) -> Report {
 
 impl Run {
     /// Errands and faults, up to a moment; afterwards who was not answered still asks again for a while.
-    fn storm(&mut self, until_ms: i64, mut errands: Errands) {
+    fn storm(&mut self, until_ms: i64, mut errands: Errands, mut calls: Calls) {
         let mut next = [0; 5];
         while self.world.now_ms() < until_ms + 60_000 && self.world.state().breach.is_none() {
             let calm = self.world.now_ms() >= until_ms;
@@ -135,13 +139,18 @@ impl Run {
             }
             let lives: Vec<&Life> = self.slots.iter().filter_map(|slot| slot.life.as_ref()).collect();
             errands.run(&self.world, &lives, !calm);
+            calls.run(&self.world, &lives, !calm);
             let slice = *self.chance.one_of(if calm { &[50, 100] } else { &[1, 5, 20, 20, 40, 80] });
             self.slice(slice);
         }
     }
 
-    /// Without faults, until every event is done.
+    /// Without faults, until every call is told and every event is done.
     fn rest(&mut self) {
+        let told_ms = self.world.now_ms() + if self.world.state().truth.calls.is_empty() { 0 } else { TELLING_MS };
+        while self.world.now_ms() < told_ms && self.world.state().breach.is_none() {
+            self.slice(250);
+        }
         while self.world.state().breach.is_none() {
             let open = judgement::open_events(&self.world, &self.store);
             let Some(last_expiry_ms) = open else { return };

@@ -35,8 +35,21 @@ pub struct Request {
     pub confirmed: bool,
 }
 
+/// One telephone call.
+#[derive(Clone, Debug, Default)]
+pub struct CallTruth {
+    /// Whom it was for.
+    pub people: Vec<u32>,
+    /// All that is said of it was taken in.
+    pub confirmed: bool,
+    /// What was told of it to whom.
+    pub told: BTreeMap<(u32, String), Vec<EventKey>>,
+}
+
 /// An accepted event.
 pub struct EventTruth {
+    /// How many rows it was accepted with, where all of them were planned with it.
+    pub planned: Option<usize>,
     /// Everybody it reaches.
     pub audience: RoaringBitmap,
     /// Those who are in it only because of a device.
@@ -75,6 +88,8 @@ pub struct Truth {
     pub requests: Vec<Request>,
     /// Accepted events.
     pub events: BTreeMap<EventKey, EventTruth>,
+    /// Calls by number.
+    pub calls: Vec<CallTruth>,
     /// Memberships by version.
     pub memberships: BTreeMap<i64, Arc<Vec<(GroupKey, Member)>>>,
     /// People.
@@ -222,9 +237,10 @@ impl Truth {
         (wait > most).then(|| (Invariant::RetriedInTime, what()))
     }
 
-    /// An event was accepted.
-    pub fn accepted(&mut self, now: i64, request: Option<usize>, event: &NewEvent, accepted: &Accepted) -> Wrong {
+    /// An event was accepted; `planned` rows came with it, where it was planned whole.
+    pub fn accepted(&mut self, now: i64, request: Option<usize>, event: &NewEvent, planned: Option<usize>, accepted: &Accepted) -> Wrong {
         let truth = EventTruth {
+            planned,
             audience: event.audience.clone(),
             by_device_only: event.by_device_only.clone(),
             devices: event.addressed.devices.clone(),
@@ -239,6 +255,16 @@ impl Truth {
             self.group_sends.push(accepted.at.0);
         }
         over.or_else(|| self.accepted_once(request?, accepted.key)).or_else(|| self.audience_is_right(request, event))
+    }
+
+    /// An event came of a call.
+    pub fn told_of_call(&mut self, event: &NewEvent, key: EventKey) -> Wrong {
+        let number = event.data.get("callId")?.as_str()?.strip_prefix("call-")?.parse::<usize>().ok()?;
+        let person = event.audience.min()?;
+        let call = &mut self.calls[number];
+        let told = call.told.entry((person, event.kind.clone())).or_default();
+        told.push(key);
+        (told.len() > 1).then(|| (Invariant::ToldOnce, format!("of call {number} u{person} is told twice: {} {told:?}", event.kind)))
     }
 
     fn over_limit(&self, now: i64, at: Timestamp) -> Wrong {
@@ -306,6 +332,9 @@ impl Truth {
 
     /// Rows that a plan has to have made for a person.
     pub fn rows_of(&self, event: &EventTruth, person: PersonKey) -> usize {
+        if let Some(planned) = event.planned {
+            return planned;
+        }
         let Some(known) = self.people.get(&person.0) else { return 0 };
         let by_device = event.by_device_only.contains(person.0);
         let of = |devices: &BTreeSet<DeviceKey>| devices.iter().filter(|d| !by_device || event.devices.contains(d)).count().max(1);

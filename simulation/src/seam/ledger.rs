@@ -140,7 +140,7 @@ impl Objects for Seam {
     }
 
     async fn change(&self, tenant: TenantKey, change: Change) -> Result<Vec<Accepted>> {
-        self.pass("change", self.store.change(tenant, change)).await
+        self.change_and_accept(tenant, change).await
     }
 }
 

@@ -14,8 +14,8 @@ use roaring::RoaringBitmap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    Acceptance, Accepted, Claim, Counts, DeliveryFilter, DeliveryRecord, EventRow, FactsDepth, InboxItem, Lease, Loaded, Outbox, PagePlan,
-    ReceiptRow, Result, Settle, Settled, StoreError,
+    Acceptance, Accepted, Change, Claim, Counts, DeliveryFilter, DeliveryRecord, EventRow, FactsDepth, InboxItem, Lease, Loaded, NewEvent,
+    Outbox, PagePlan, ReceiptRow, Result, Settle, Settled, StoreError,
 };
 use uuid::Uuid;
 
@@ -26,25 +26,12 @@ impl Outbox for Seam {
         self.plant_in_acceptance(&mut acceptance);
         let (event, to_groups) = (acceptance.event.clone(), !acceptance.event.addressed.groups.is_empty());
         let lease = acceptance.plan.as_mut().and_then(|plan| self.lease_of(plan));
+        let planned = planned(&acceptance);
         self.call("accept", self.store.accept(tenant, acceptance), |done| {
             let now = self.world().now_ms();
             let state = &mut *self.world().state();
             match done {
-                Ok(accepted) => {
-                    let line = format!(
-                        "p{} accepts e{} for request {request:?}, {} people",
-                        self.process.number,
-                        accepted.key,
-                        event.audience.len()
-                    );
-                    state.trace.note(now, None, &line);
-                    let wrong = state.truth.accepted(now, request, &event, accepted);
-                    if let Some((invariant, what)) = wrong {
-                        state.breach(now, invariant, None, format!("e{}: {what}", accepted.key));
-                    }
-                    state.between.published.extend(accepted.inbox_seq.map(|seq| (seq, accepted.key)));
-                    self.took(state, &accepted.claims, lease);
-                }
+                Ok(accepted) => self.accepted(state, (&event, request, planned), accepted, lease),
                 Err(StoreError::OverLimit { .. }) if to_groups && event.addressed.devices.is_empty() => {
                     if let Some((invariant, what)) = state.truth.refused(now) {
                         state.breach(now, invariant, None, what);
@@ -278,6 +265,12 @@ impl Outbox for Seam {
     }
 }
 
+/// How many rows an event is accepted with that did not come of a request.
+fn planned(acceptance: &Acceptance) -> Option<usize> {
+    let whole = acceptance.plan.as_ref().filter(|_| acceptance.event.kind != sources::custom_notification::CUSTOM_NOTIFICATION);
+    whole.map(|plan| plan.rows.len())
+}
+
 /// The number of the request, which its title bears.
 fn request_of(acceptance: &Acceptance) -> Option<usize> {
     // What repeats another event bears its title, and has an audience of its own.
@@ -298,6 +291,48 @@ impl Seam {
         self.before(verb).await?;
         self.after(verb).await?;
         Ok(Some(next))
+    }
+
+    /// An event was accepted.
+    pub(super) fn accepted(
+        &self,
+        state: &mut crate::world::State,
+        (event, request, planned): (&NewEvent, Option<usize>, Option<usize>),
+        accepted: &Accepted,
+        lease: Option<i64>,
+    ) {
+        let now = self.world().now_ms();
+        let (number, people) = (self.process.number, event.audience.len());
+        state.trace.note(now, None, &format!("p{number} accepts e{} for request {request:?}, {people} people", accepted.key));
+        let wrong = state.truth.accepted(now, request, event, planned, accepted);
+        if let Some((invariant, what)) = wrong.or_else(|| state.truth.told_of_call(event, accepted.key)) {
+            state.breach(now, invariant, None, format!("e{}: {what}", accepted.key));
+        }
+        state.between.published.extend(accepted.inbox_seq.map(|seq| (seq, accepted.key)));
+        self.took(state, &accepted.claims, lease);
+    }
+
+    /// An act with its events, and how it stands with the planted bugs.
+    pub(super) async fn change_and_accept(&self, tenant: TenantKey, mut change: Change) -> Result<Vec<Accepted>> {
+        if self.world().has(Plant::LostLeg) && change.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.world().has(Plant::ForgottenWord) && !change.events.is_empty() {
+            change.steps.clear();
+        }
+        let mut seen = Vec::new();
+        for acceptance in &mut change.events {
+            let lease = acceptance.plan.as_mut().and_then(|plan| self.lease_of(plan));
+            seen.push((acceptance.event.clone(), planned(acceptance), lease));
+        }
+        self.call("change", self.store.change(tenant, change), |done| {
+            let Ok(accepted) = done else { return };
+            let state = &mut *self.world().state();
+            for ((event, planned, lease), accepted) in seen.iter().zip(accepted) {
+                self.accepted(state, (event, None, *planned), accepted, *lease);
+            }
+        })
+        .await
     }
 
     /// Claims were answered.
