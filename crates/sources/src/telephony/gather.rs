@@ -4,9 +4,9 @@
 //! A telephone system may tell of one voice message twice and apart: as a leg of the call, and as a mail with the audio. They
 //! find each other by the extension, whichever comes first, while the other is still waited for.
 
-use super::calls::{Finding, Gathering as Call, Verdict};
+use super::calls::{Finding, Gathering as Call, News, Verdict, judge};
 use super::telling::{self, Audio, Called};
-use model::calls::{LEG_TYPE, Leg, LegState};
+use model::calls::{Caller, LEG_TYPE, Leg, LegState};
 use model::objects::ObjectKind;
 use model::refusal::Refusal;
 use model::source::{Belongs, Concluded, Concluding, Conclusion, Existing, Gathered, Gathering, Happening, KeptFile, Met, Sought, Subject};
@@ -71,18 +71,52 @@ impl Kept {
             piece.leg.state == LegState::VoiceMessage
                 && piece.leg.dial_plan.eq_ignore_ascii_case(&leg.dial_plan)
                 && piece.leg.called_extension == leg.called_extension
+                && one_caller(&piece.leg.caller, &leg.caller)
         };
         let told = self.call.was_told(&leg.dial_plan, &leg.called_extension, Finding::VoiceMessageLeft);
         self.call.pieces().iter().find(voice).is_some_and(|piece| !told && (self.by_mail() || piece.leg.recording.is_none()))
     }
 }
 
+/// Whether two may be one caller: the numbers agree, or one of them is not known. The same number is written with and without
+/// its country, and with the zero of a national call.
+fn one_caller(one: &Caller, other: &Caller) -> bool {
+    match (digits(one), digits(other)) {
+        (Some(one), Some(other)) => one.ends_with(&other) || other.ends_with(&one),
+        (Some(_), None) | (None, Some(_) | None) => true,
+    }
+}
+
+/// The digits of a caller's number without the zeros before it.
+fn digits(caller: &Caller) -> Option<String> {
+    let number = caller.clone().known().number?;
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_start_matches('0');
+    (!digits.is_empty()).then(|| digits.to_owned())
+}
+
 fn call_key(call_id: &str) -> String {
     format!("call/{call_id}")
 }
 
-fn voice_key(leg: &Leg) -> String {
-    format!("voice/{}/{}", leg.dial_plan.to_lowercase(), leg.called_extension)
+/// Names under which a voice message waits for its other half, and under which it looks for that: by the end of the caller's
+/// number, whose beginning is written in many ways; a caller whom one half does not know may be anybody.
+struct VoiceKeys {
+    held: [String; 2],
+    sought: Vec<String>,
+}
+
+fn voice_keys(leg: &Leg) -> VoiceKeys {
+    const LAST: usize = 3;
+    let key = |of: &str| format!("voice/{}/{}/{of}", leg.dial_plan.to_lowercase(), leg.called_extension);
+    let (anybody, nobody) = (key("*"), key("-"));
+    match digits(&leg.caller) {
+        Some(digits) => {
+            let own = key(&digits[digits.len().saturating_sub(LAST)..]);
+            VoiceKeys { held: [own.clone(), anybody], sought: vec![own, nobody] }
+        }
+        None => VoiceKeys { held: [nobody, anybody.clone()], sought: vec![anybody] },
+    }
 }
 
 /// Where a leg belongs: to its call and, for a voice message, to what waits for one at that extension.
@@ -93,7 +127,7 @@ pub(super) fn belongs(kind: &str, data: &Value) -> Result<Belongs, Refusal> {
     let leg = Leg::parse(data)?;
     let mut keys = vec![call_key(&leg.call_id)];
     if leg.state == LegState::VoiceMessage {
-        keys.push(voice_key(&leg));
+        keys.extend(voice_keys(&leg).sought);
     }
     Ok(Belongs { keys, needs: Some((ObjectKind::DialPlan, leg.dial_plan, "dialPlan")) })
 }
@@ -145,7 +179,7 @@ pub(super) fn gather(gathering: &Gathering<'_>) -> Result<Gathered, Refusal> {
     own.follows |= gathering.files_follow || promised;
     let mut keys = vec![call_key(own.call_id())];
     let voices = own.call.pieces().iter().map(|piece| &piece.leg).filter(|leg| leg.state == LegState::VoiceMessage && own.half_of(leg));
-    keys.extend(voices.map(voice_key));
+    keys.extend(voices.flat_map(|leg| voice_keys(leg).held));
     keys.dedup();
     Ok(Gathered { due: own.call.due(own.follows), document: json(&own), keys, goes_on, took })
 }
@@ -158,8 +192,7 @@ fn json(kept: &Kept) -> Value {
 /// policies and people.
 pub(super) fn conclude(concluding: &Concluding<'_>) -> Conclusion {
     let mut kept = Kept::read(concluding.document);
-    let before = kept.call.clone();
-    let verdicts = kept.call.tell();
+    let verdicts = judge(&kept.call);
     let (count, met) = (verdicts.len(), concluding.met);
     let plan = |at: usize| object(met.get(at));
     if met.len() < count {
@@ -175,7 +208,7 @@ pub(super) fn conclude(concluding: &Concluding<'_>) -> Conclusion {
         return Conclusion::Seeks((0..count).flat_map(|at| behind(mailbox(at), colleague(at))).collect());
     }
     let mut happenings = Vec::new();
-    for (at, verdict) in verdicts.iter().enumerate() {
+    for News { place: at, verdict, late } in kept.call.tell(|at| mailbox(at).map(|mailbox| mailbox.id)) {
         let last = 4 * count + 3 * at;
         let (policy, colleague) = (object(met.get(last)), person(met.get(last + 2)));
         let (Some(mailbox), Some(policy), Some(person)) = (mailbox(at), policy, person(met.get(last + 1))) else { continue };
@@ -186,8 +219,7 @@ pub(super) fn conclude(concluding: &Concluding<'_>) -> Conclusion {
         };
         let audio = verdict.recording.as_ref().and_then(|name| kept.files.get(name));
         let called = Called { person, mailbox, policy, caller_in_directory: caller, audio };
-        let missed_told = before.was_told(&verdict.dial_plan, &verdict.extension, Finding::Missed);
-        happenings.extend(telling::happenings(verdict, &called, missed_told) as Vec<Happening>);
+        happenings.extend(telling::happenings(&verdict, &called, late) as Vec<Happening>);
     }
     let last = kept.call.pieces().iter().map(|piece| piece.received).max().unwrap_or(concluding.now);
     let until = last.plus(AFTERWARDS);

@@ -58,6 +58,7 @@ static DECLARATION: Declaration = Declaration {
             email: EmailRule::Setting(MISSED_EMAIL_SETTING),
             inbox: true,
             push: true,
+            voids_secrets: false,
         },
         EventTypeDeclaration {
             name: VOICEMAIL_RECEIVED,
@@ -65,6 +66,7 @@ static DECLARATION: Declaration = Declaration {
             email: EmailRule::Setting(VOICEMAIL_EMAIL_SETTING),
             inbox: true,
             push: true,
+            voids_secrets: false,
         },
     ],
     settings: &[

@@ -80,8 +80,8 @@ pub struct Called<'a> {
 }
 
 /// The events of one verdict. A voice message makes two: itself, and the missed call that is suppressed because of it, unless
-/// that call was told already (`missed_told`).
-pub fn happenings(verdict: &Verdict, called: &Called<'_>, missed_told: bool) -> Vec<Happening> {
+/// they were told of the call already (`late`).
+pub fn happenings(verdict: &Verdict, called: &Called<'_>, late: bool) -> Vec<Happening> {
     let flag = |object: &Existing, field: &str| object.document.get(field).and_then(Value::as_bool).unwrap_or(true);
     let caller = verdict.caller.clone().known();
     let told = Told {
@@ -112,7 +112,7 @@ pub fn happenings(verdict: &Verdict, called: &Called<'_>, missed_told: bool) -> 
         let voice = Told { audio: called.audio.cloned(), voice_mail_text: text, ..told.clone() };
         events.push(happening(VOICEMAIL_RECEIVED, &voice));
     }
-    if !(missed_told && verdict.finding == Finding::VoiceMessageLeft) {
+    if !late {
         events.push(happening(CALL_MISSED, &told));
     }
     events

@@ -8,7 +8,7 @@ use model::calls::{Leg, LegState};
 use model::refusal::{Refusal, RefusalKind};
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long after the caller's hang-up legs are still gathered (SPEC §7).
@@ -27,6 +27,17 @@ pub struct Piece {
     pub leg: Leg,
     /// When it came, by our own clock.
     pub received: Timestamp,
+}
+
+/// What is to be told to one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Which of the extensions it is told of.
+    pub place: usize,
+    /// What the call was for them.
+    pub verdict: Verdict,
+    /// They were told of the call before, and only the voice message is new.
+    pub late: bool,
 }
 
 /// The legs of one call.
@@ -109,22 +120,48 @@ impl Gathering {
         self.without_audio().any(|piece| piece.leg.dial_plan.eq_ignore_ascii_case(dial_plan) && piece.leg.called_extension == extension)
     }
 
-    /// What has to be told now and was not told before, and notes it as told. An extension is told of once; only a voice
-    /// message that turns up late is told after that, because it would be lost. A call whose end was not heard tells nothing.
-    pub fn tell(&mut self) -> Vec<Verdict> {
-        let mut news = judge(self);
-        news.retain(|verdict| {
-            let plan = verdict.dial_plan.to_lowercase();
-            let first = !self.told.iter().any(|(told_plan, extension, _)| *told_plan == plan && *extension == verdict.extension);
-            let late = verdict.finding == Finding::VoiceMessageLeft;
-            (first || late) && self.told.insert((plan, verdict.extension.clone(), verdict.finding))
+    /// What has to be told now and was not told before, and notes it as told. `whose` says to whom an extension belongs, by its place
+    /// in [`judge`]'s answer: who has several is told of the call once, of the strongest that it was. After that only a voice
+    /// message that turns up late is told, because it would be lost. A call whose end was not heard tells nothing.
+    pub fn tell<W: Ord>(&mut self, whose: impl Fn(usize) -> Option<W>) -> Vec<News> {
+        let verdicts = judge(self);
+        let mut of: BTreeMap<W, Vec<usize>> = BTreeMap::new();
+        for place in 0..verdicts.len() {
+            if let Some(owner) = whose(place) {
+                of.entry(owner).or_default().push(place);
+            }
+        }
+        let told = |places: &[usize], finding: Option<Finding>| {
+            let told = |verdict: &Verdict, (plan, extension, of): &(String, String, Finding)| {
+                *plan == verdict.dial_plan.to_lowercase() && *extension == verdict.extension && finding.is_none_or(|finding| finding == *of)
+            };
+            places.iter().any(|place| self.told.iter().any(|one| told(&verdicts[*place], one)))
+        };
+        let news = of.into_values().filter_map(|places| {
+            let place = *places.iter().min_by_key(|place| (strength(verdicts[**place].finding), verdicts[**place].ending, **place))?;
+            let (before, voice) = (told(&places, None), Finding::VoiceMessageLeft);
+            let late = verdicts[place].finding == voice && !told(&places, Some(voice));
+            let at = places.iter().map(|place| verdicts[*place].at).min()?;
+            (!before || late).then(|| News { place, verdict: Verdict { at, ..verdicts[place].clone() }, late: before })
         });
+        let news = news.collect();
+        self.told.extend(verdicts.into_iter().map(|verdict| (verdict.dial_plan.to_lowercase(), verdict.extension, verdict.finding)));
         news
     }
 
     /// Whether this was told before.
     pub fn was_told(&self, dial_plan: &str, extension: &str, finding: Finding) -> bool {
         self.told.contains(&(dial_plan.to_lowercase(), extension.to_owned(), finding))
+    }
+}
+
+/// Which finding counts where several are one person's: the smallest.
+fn strength(finding: Finding) -> u8 {
+    match finding {
+        Finding::VoiceMessageLeft => 0,
+        Finding::Answered => 1,
+        Finding::AnsweredElsewhere => 2,
+        Finding::Missed => 3,
     }
 }
 

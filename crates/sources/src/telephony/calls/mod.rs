@@ -9,7 +9,7 @@
 mod gathering;
 mod judge;
 
-pub use gathering::{Gathering, HANG_UP_GRACE, LONGEST_SILENCE, MOST_PIECES, Piece, RECORDING_WAIT};
+pub use gathering::{Gathering, HANG_UP_GRACE, LONGEST_SILENCE, MOST_PIECES, News, Piece, RECORDING_WAIT};
 pub use judge::{Ending, Finding, Verdict, judge};
 
 #[cfg(test)]

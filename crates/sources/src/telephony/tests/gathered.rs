@@ -92,12 +92,17 @@ fn meet(sought: &Sought) -> Met {
 }
 
 fn concluded(document: &Value) -> Vec<Happening> {
+    concluded_by(document, meet).0
+}
+
+/// What it comes to, and what is kept of it a minute later.
+fn concluded_by(document: &Value, meet: impl Fn(&Sought) -> Met) -> (Vec<Happening>, Option<Value>) {
     let settings = PolicySnapshot::new(1, &[], BTreeMap::new());
     let mut met = Vec::new();
     for _ in 0..8 {
-        match Telephony.conclude(&Concluding { document, met: &met, settings: &settings, now: NOON.plus(Duration::from_secs(7200)) }) {
-            Conclusion::Done(done) => return done.happenings,
-            Conclusion::Seeks(sought) => met.extend(sought.iter().map(meet)),
+        match Telephony.conclude(&Concluding { document, met: &met, settings: &settings, now: NOON.plus(Duration::from_secs(60)) }) {
+            Conclusion::Done(done) => return (done.happenings, done.keeps.map(|(document, ..)| document)),
+            Conclusion::Seeks(sought) => met.extend(sought.iter().map(&meet)),
         }
     }
     panic!("it asks without end");
@@ -145,6 +150,69 @@ fn a_voice_message_that_a_call_and_a_mail_tell_of_is_told_once_with_its_audio_wh
         assert_eq!(kinds(&told), expected, "mail first: {mail_first}");
         let voice = told.iter().find(|one| one.kind == "voicemail.received").expect("told");
         assert_eq!(voice.data["audio"]["file"], json!(audio().id), "mail first: {mail_first}");
+    }
+}
+
+#[test]
+fn a_mail_is_the_audio_of_its_own_callers_call_and_of_no_other() {
+    let from = |number: &str, leg: Leg| Leg { caller: serde_json::from_value(json!({"number": number})).expect("a caller"), ..leg };
+    let voice = |call: &str, number: &str| from(number, leg(call, "v", "101", LegState::VoiceMessage));
+    // Two who leave a message at the same time, each told by the call and by a mail, with the number written in two ways.
+    let legs = [
+        (voice("mail:1", "+33600000003"), true),
+        (voice("d", "0155501234"), false),
+        (voice("c", "0600000003"), false),
+        (voice("mail:2", "+33155501234"), true),
+    ];
+    for order in [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0], [2, 1, 3, 0]] {
+        let mut shelf = Shelf::default();
+        order.iter().for_each(|place| shelf.hear(&legs[*place].0, legs[*place].1.then(audio).as_ref(), 100));
+        let told = shelf.told();
+        let voices: Vec<_> = told.iter().filter(|one| one.kind == "voicemail.received").collect();
+        assert_eq!(voices.len(), 2, "{order:?}: {told:?}");
+        assert!(voices.iter().all(|one| one.data["audio"]["file"] == json!(audio().id)), "{order:?}: {told:?}");
+    }
+    // Whoever withholds a number from one of the two may be the caller.
+    for (call, mail) in [("", "0155501234"), ("0155501234", ""), ("", "")] {
+        let mut shelf = Shelf::default();
+        shelf.hear(&voice("c", call), None, 0);
+        shelf.hear(&voice("mail:1", mail), Some(&audio()), 100);
+        assert_eq!(shelf.told().iter().filter(|one| one.kind == "voicemail.received").count(), 1, "{call:?} {mail:?}");
+    }
+}
+
+/// Somebody's second extension, 201 beside 101.
+fn second(sought: &Sought) -> Met {
+    match sought {
+        Sought::Keyed(kind, keys) => {
+            let first = keys.iter().map(|key| key.replace("/201", "/101")).collect();
+            meet(&Sought::Keyed(*kind, first))
+        }
+        other => meet(other),
+    }
+}
+
+#[test]
+fn who_has_two_extensions_is_told_of_one_call_once() {
+    let table = [
+        ([LegState::NoAnswer, LegState::NoAnswer], vec![("call.missed", "missed")]),
+        ([LegState::NoAnswer, LegState::Busy], vec![("call.missed", "missed")]),
+        ([LegState::NoAnswer, LegState::Answered], vec![("call.missed", "answered")]),
+        (
+            [LegState::NoAnswer, LegState::VoiceMessage],
+            vec![("call.missed", "voice_message_left"), ("voicemail.received", "voice_message_left")],
+        ),
+    ];
+    for (states, expected) in table {
+        let mut shelf = Shelf::default();
+        shelf.hear(&leg("c", "a", "101", states[0]), None, 0);
+        shelf.hear(&leg("c", "b", "201", states[1]), None, 0);
+        let (told, kept) = concluded_by(&shelf.0[0].document, second);
+        assert_eq!(kinds(&told).iter().map(|(kind, _, verdict)| (*kind, *verdict)).collect::<Vec<_>>(), expected, "{states:?}");
+        // What comes later of the other extension is no second word.
+        let mut late = Shelf(vec![Gathered { document: kept.expect("kept"), ..shelf.0[0].clone() }]);
+        late.hear(&leg("c", "d", "201", LegState::Busy), None, 20_000);
+        assert_eq!(concluded_by(&late.0[0].document, second).0, [], "{states:?}");
     }
 }
 

@@ -98,7 +98,7 @@ fn events(sample: &Sample) -> Vec<Happening> {
         caller_in_directory: sample.caller_in_directory.as_deref(),
         audio: sample.audio.then_some(&audio),
     };
-    call.tell().iter().flat_map(|verdict| happenings(verdict, &called, false)).collect()
+    call.tell(Some).iter().flat_map(|news| happenings(&news.verdict, &called, news.late)).collect()
 }
 
 fn decision(event: &Happening) -> Decision {
