@@ -176,3 +176,52 @@ fn openssl_hmac(secret: &str, text: &str) -> String {
     let output = std::process::Command::new("python3").args(["-c", script, secret, text]).output().expect("python3 is here");
     String::from_utf8(output.stdout).expect("ASCII").trim().to_owned()
 }
+
+async fn a_pin_that_does_not_arrive(database: Option<String>) {
+    let refuse = |status: u16| fakes::Mode::Refuse { status, reason: "5.7.1 not now".into(), retry_after_seconds: None };
+    let alarmed = async |stage: &Stage| stage.api.alarms().await.iter().any(|alarm| alarm["code"] == "secret_undelivered");
+    let mut stage = staged(database).await;
+    stage.relay.answer("ines@mail.example.org", Some("550 5.1.1 no such user"));
+    act(&stage, "ines", "enable", json!({"bridgeName": "Paris"})).await;
+    eventually("the alarm", SOON, async || when(alarmed(&stage).await)).await;
+    let shown = async |stage: &Stage| stage.api.get("conferencing-users/ines@example.org").await["pinToBeHandedOver"].clone();
+    assert_eq!(shown(&stage).await, true, "it is recorded that somebody has to do something");
+    let audit = stage.api.all("audit").await;
+    let noted = audit.iter().find(|entry| entry["operation"] == "secret.undelivered").expect("an entry");
+    assert_eq!(noted["changes"]["reason"], "provider_gone", "{noted}");
+    // Two new ones wait for a relay that is busy, also over a crash: the newer makes the older void.
+    stage.relay.answer("ines@mail.example.org", None);
+    stage.relay.set_mode(refuse(451));
+    let older = act(&stage, "ines", "change", json!({"resetLeaderPin": true})).await["events"][0]["id"].clone();
+    act(&stage, "ines", "change", json!({"resetLeaderPin": true})).await;
+    stage.server.kill9();
+    stage.server.restart().await;
+    let cancelled = async || when(stage.api.why(older.as_str()?, "ines@example.org").await.to_string().contains("\"cancelled\""));
+    eventually("the older one to be cancelled", SOON, cancelled).await;
+    stage.relay.set_mode(fakes::Mode::Ok);
+    let mail = mails(&stage, 1).await.remove(0);
+    assert_eq!(header(&mail, "X-Carillon-Kind"), "conferencing.pin_reset");
+    eventually("the end of the alarm", SOON, async || when(!alarmed(&stage).await)).await;
+    assert_eq!(shown(&stage).await, false);
+    // A PIN that ends before it arrives is not told any more.
+    stage.relay.set_mode(refuse(451));
+    act(&stage, "ines", "change", json!({"resetLeaderPin": true})).await;
+    act(&stage, "ines", "disable", json!({})).await;
+    stage.relay.set_mode(fakes::Mode::Ok);
+    let kinds: Vec<String> = mails(&stage, 2).await.iter().map(|mail| header(mail, "X-Carillon-Kind").to_owned()).collect();
+    assert_eq!(kinds, ["conferencing.pin_reset", "conferencing.disabled"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(stage.relay.mails(100).len(), 2, "and nothing else");
+    assert!(!alarmed(&stage).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_that_does_not_arrive_is_noted_and_a_newer_one_makes_it_void() {
+    a_pin_that_does_not_arrive(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_that_does_not_arrive_is_noted_and_a_newer_one_makes_it_void_on_postgresql_too() {
+    let Some(database) = shared_database() else { return };
+    a_pin_that_does_not_arrive(Some(database)).await;
+}

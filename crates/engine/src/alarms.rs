@@ -8,7 +8,7 @@ use model::ChannelKind;
 const OF_CHANNELS: [&str; 2] = ["our_fault", "unavailable"];
 /// The same for channels with registrations.
 const OF_PUSH: &str = "suspicious_gone";
-const OTHERS: [&str; 3] = ["store_unavailable", "tls_certificate", crate::errands::ALARM];
+const OTHERS: [&str; 4] = ["store_unavailable", "tls_certificate", crate::errands::ALARM, crate::secrets::ALARM];
 
 /// Every code that an alarm may have.
 pub fn codes() -> Vec<String> {

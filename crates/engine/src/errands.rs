@@ -221,7 +221,8 @@ impl Engine {
 
     /// Commits a step of work with its events.
     async fn step_on(&self, step: Step, ready: Vec<Ready>) -> crate::Result<()> {
-        let change = Change { steps: vec![step], events: ready.iter().map(Ready::acceptance).collect(), ..Change::default() };
+        let steps = [vec![step], self.follow_secrets(&ready).await?].concat();
+        let change = Change { steps, events: ready.iter().map(Ready::acceptance).collect(), ..Change::default() };
         match self.inner.store.change(self.tenant_key(), change).await {
             Ok(accepted) => ready.into_iter().zip(accepted).for_each(|(one, accepted)| self.send_off(one, accepted)),
             // Another errand came behind it, or the policy moved: it is tried again, and the other side knows it by its id.

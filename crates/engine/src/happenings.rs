@@ -74,6 +74,26 @@ impl Ready {
         EventRef { id: accepted.then_some(self.row.id), kind: self.kind, user_id: self.person, mail }
     }
 
+    /// Its outside name, once it is accepted.
+    pub fn id(&self) -> Uuid {
+        self.row.id
+    }
+
+    /// Its type.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// To whom.
+    pub fn person(&self) -> Uuid {
+        self.person
+    }
+
+    /// Whether it carries a secret that is to be mailed.
+    pub fn is_secret(&self) -> bool {
+        self.order.sealed && !is_test(&self.order.data)
+    }
+
     /// What is to be accepted.
     pub fn acceptance(&self) -> Acceptance {
         self.acceptance.clone()

@@ -15,7 +15,7 @@ use model::event::EventState;
 use model::limits::Counted;
 use model::roles::Actor;
 use model::source::EventTypeDeclaration;
-use model::{Lane, PersonKey, Refusal, RefusalKind};
+use model::{EventKey, Lane, PersonKey, Refusal, RefusalKind};
 use serde_json::Value;
 use std::sync::Arc;
 use store::{Acceptance, Accepted, Addressed, Answer, EventRow, Lease, NewEvent, Once, PagePlan, StoreError, Text};
@@ -157,12 +157,18 @@ impl Engine {
         let inner = &self.inner;
         let store = self.told(actor, Deed::to("notification.cancel", "notification", id)).await?;
         store.cancel(inner.tenant_key(), event.key).await.map_err(|e| crate::refusal("notification", e))?;
-        // Behind the gate: after this, nothing of it starts.
-        inner.closed(|| inner.cancelled.write().insert(event.key));
+        self.stopped(event.key, id);
+        self.notification(actor, id).await
+    }
+
+    /// An event was cancelled in the store: after this, nothing of it starts here.
+    pub(crate) fn stopped(&self, event: EventKey, id: Uuid) {
+        let inner = &self.inner;
+        // Behind the gate.
+        inner.closed(|| inner.cancelled.write().insert(event));
         inner.planned.notify_one();
         inner.changed.notify_one();
         self.withdraw(id);
-        self.notification(actor, id).await
     }
 
     async fn may_stop_or_repeat(&self, actor: &Actor, event: &EventRow) -> crate::Result<Reach> {

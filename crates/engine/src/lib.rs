@@ -30,6 +30,7 @@ pub mod reach;
 pub mod receipts;
 pub mod report;
 pub mod roster;
+mod secrets;
 pub mod settler;
 pub mod standing;
 pub mod suspicion;

@@ -45,6 +45,8 @@ pub(crate) enum Todo {
     Confirm(crate::errands::Waiting),
     /// Do one act for many people.
     Bulk(crate::admin::bulk_acts::Bulk),
+    /// See what becomes of a mail with a secret.
+    Follow(crate::secrets::Following),
 }
 
 impl Work {
@@ -65,7 +67,7 @@ impl Work {
     pub fn gathered(&self) -> Value {
         match &self.todo {
             Todo::Conclude { document, .. } => document.clone(),
-            Todo::Confirm(_) | Todo::Bulk(_) => Value::Null,
+            Todo::Confirm(_) | Todo::Bulk(_) | Todo::Follow(_) => Value::Null,
         }
     }
 }
@@ -123,6 +125,7 @@ impl Engine {
             Todo::Conclude { source, document } => self.conclude(row, &work.by, source, document).await,
             Todo::Confirm(waiting) => self.confirm(row, &work, waiting).await,
             Todo::Bulk(bulk) => self.bulk_turn(row, &work, bulk).await,
+            Todo::Follow(following) => self.follow(row, following).await,
         }
     }
 }

@@ -76,6 +76,7 @@ const PLAIN: Declaration = Declaration {
         email: model::policy::EmailRule::Never,
         inbox: true,
         push: true,
+        voids_secrets: false,
     }],
     settings: &[],
     objects: &[],

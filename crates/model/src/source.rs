@@ -26,6 +26,8 @@ pub struct EventTypeDeclaration {
     pub inbox: bool,
     /// Whether it is pushed.
     pub push: bool,
+    /// Whether the secrets that were told the person before, by events of its source, hold no more.
+    pub voids_secrets: bool,
 }
 
 /// What a source declares.
@@ -175,6 +177,12 @@ pub trait Source: Send + Sync + 'static {
     /// What is wrong with it; nothing was taken in.
     fn gather(&self, gathering: &Gathering<'_>) -> Result<Gathered, Refusal> {
         Err(Refusal::not_found("type of event", gathering.kind))
+    }
+
+    /// An object as it is once a secret of an event of this type did not arrive with its person; `None`: nothing is noted.
+    fn undelivered(&self, kind: &'static str, object: &Existing) -> Option<Keeping> {
+        let _ = (kind, object);
+        None
     }
 
     /// What a gathering comes to, when it is due.

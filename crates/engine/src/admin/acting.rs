@@ -339,6 +339,7 @@ impl Engine {
             steps.push(self.errand_step(author.1.clone(), found.id, errand, &ruling.happenings).await?);
             ready.clear();
         }
+        steps.extend(self.follow_secrets(&ready).await?);
         let object = match &ruling.keeping {
             None => None,
             Some(keeping) => Some(self.view_object(declared, would_be(&found, keeping, self.now())).await?),
@@ -360,9 +361,7 @@ impl Engine {
         match store.change(self.tenant_key(), change).await {
             Ok(accepted) => {
                 ready.into_iter().zip(accepted).for_each(|(one, accepted)| self.send_off(one, accepted));
-                if waits {
-                    self.inner.work.notify_one();
-                }
+                self.inner.work.notify_one();
             }
             Err(StoreError::Stale { .. }) => return Ok(None),
             Err(StoreError::Taken { by, .. }) => match self.taken(declared, act, given, &ruling, by).await? {
@@ -450,7 +449,7 @@ fn would_be(found: &Found, keeping: &Keeping, now: Timestamp) -> Object {
     }
 }
 
-fn new_object(id: Uuid, keeping: &Keeping) -> NewObject {
+pub(crate) fn new_object(id: Uuid, keeping: &Keeping) -> NewObject {
     let mut keys = vec![name_key(&keeping.name)];
     keys.extend(keeping.keys.iter().cloned());
     NewObject { id, name: keeping.name.clone(), document: keeping.document.clone(), keys, links: keeping.links.clone(), due: None }

@@ -24,7 +24,7 @@ mod user;
 use model::decision::Reason;
 use model::objects::ObjectKind;
 use model::policy::{EmailRule, PolicySnapshot};
-use model::source::{Acting, Content, Declaration, EventTypeDeclaration, Existing, Ruling, Source, Telling, Tools, Wanted, Words};
+use model::source::{Acting, Content, Declaration, EventTypeDeclaration, Existing, Keeping, Ruling, Source, Telling, Tools, Wanted, Words};
 use model::{Fault, Locale, Refusal, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
@@ -49,12 +49,17 @@ pub const DEFAULT_BRIDGE: &str = bridge::DEFAULT;
 pub const PIN_FIELD: &str = "pinHash";
 
 const fn mail(name: &'static str) -> EventTypeDeclaration {
-    EventTypeDeclaration { name, expiry: EXPIRY, email: EmailRule::Only, inbox: false, push: false }
+    EventTypeDeclaration { name, expiry: EXPIRY, email: EmailRule::Only, inbox: false, push: false, voids_secrets: false }
+}
+
+/// After one of these the PIN that a mail before it carries is no more the person's.
+const fn ends_pin(name: &'static str) -> EventTypeDeclaration {
+    EventTypeDeclaration { voids_secrets: true, ..mail(name) }
 }
 
 static DECLARATION: Declaration = Declaration {
     name: "conferencing",
-    event_types: &[mail(ENABLED), mail(CHANGED), mail(PIN_RESET), mail(DISABLED), mail(INFO)],
+    event_types: &[ends_pin(ENABLED), mail(CHANGED), ends_pin(PIN_RESET), ends_pin(DISABLED), mail(INFO)],
     settings: settings::SETTINGS,
     objects: &[bridge::BRIDGES, user::USERS],
     cmdlets: cmdlets::CMDLETS,
@@ -98,6 +103,10 @@ impl Source for Conferencing {
             ruling.remarks.push((format!("{name} was taken and has no effect."), format!("{name} est accepté, sans effet.")));
         }
         Ok(ruling)
+    }
+
+    fn undelivered(&self, _kind: &'static str, object: &Existing) -> Option<Keeping> {
+        if object.kind == ObjectKind::ConferencingUser { user::undelivered(object) } else { None }
     }
 
     fn shown(&self, kind: ObjectKind, document: &Value) -> Value {

@@ -36,6 +36,7 @@ static DECLARATION: Declaration = Declaration {
         email: EmailRule::Setting(EMAIL_SETTING),
         inbox: true,
         push: true,
+        voids_secrets: false,
     }],
     settings: &[SettingDeclaration {
         key: EMAIL_SETTING,

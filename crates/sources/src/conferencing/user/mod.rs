@@ -8,7 +8,7 @@ use super::bridge::{self, Bridge};
 use super::due::{self, Asked, Change};
 use super::{flag, kept, pin, settings, text};
 use model::objects::ObjectKind;
-use model::source::{Acting, Errand, Happening, Keeping, Other, Ruling, Tools, Wanted};
+use model::source::{Acting, Errand, Existing, Happening, Keeping, Other, Ruling, Tools, Wanted};
 use model::{Refusal, RefusalKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -409,6 +409,13 @@ fn hand_over(step: &mut Step, mailed: bool, ruling: &mut Ruling) {
         "No mail carries the new PIN. It is shown this once; hand it over to the person another way.".to_owned(),
         "Aucun courriel ne porte le nouveau code PIN. Il n’est affiché que cette fois ; remettez-le à la personne autrement.".to_owned(),
     ));
+}
+
+/// The settings of a person whose PIN did not arrive: somebody has to hand a new one over.
+pub(super) fn undelivered(object: &Existing) -> Option<Keeping> {
+    let document: Document = serde_json::from_value(object.document.clone()).ok()?;
+    let person = Uuid::parse_str(&object.name).ok()?;
+    document.is_on().then(|| Document { pin_to_be_handed_over: true, ..document }.kept(person))
 }
 
 /// What a mail may say openly.
