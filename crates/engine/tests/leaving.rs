@@ -30,6 +30,7 @@ static BOXES: Declaration = Declaration {
             onto: Onto::Gone,
             parameters: &[],
             permission: Permission::TelephonyManage,
+            amounts_to: None,
             help_en: "",
             help_fr: "",
         }],

@@ -144,10 +144,21 @@ pub struct ActDeclaration {
     pub parameters: &'static [FieldDeclaration],
     /// Who may do it.
     pub permission: Permission,
+    /// When it comes to no more than another act of its kind, whose permission is enough then.
+    pub amounts_to: Option<AmountsTo>,
     /// What it does, in English.
     pub help_en: &'static str,
     /// What it does, in French.
     pub help_fr: &'static str,
+}
+
+/// That an act comes to no more than another one, when nothing but these parameters is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AmountsTo {
+    /// The other act.
+    pub act: &'static str,
+    /// One of these is given, or several, and nothing else.
+    pub with: &'static [&'static str],
 }
 
 /// Where names of a kind of object come from.
@@ -192,6 +203,15 @@ impl ObjectDeclaration {
     /// One of its acts.
     pub fn act(&self, name: &str) -> Option<&'static ActDeclaration> {
         self.acts.iter().find(|act| act.name == name)
+    }
+
+    /// The permission that one of its acts needs when these parameters are given.
+    pub fn permission<'n>(&self, act: &ActDeclaration, mut given: impl Iterator<Item = &'n str>) -> Permission {
+        let lesser = act.amounts_to.and_then(|less| self.act(less.act).map(|other| (less.with, other.permission)));
+        match (lesser, given.next()) {
+            (Some((with, permission)), Some(first)) if with.contains(&first) && given.all(|name| with.contains(&name)) => permission,
+            _ => act.permission,
+        }
     }
 }
 
@@ -374,6 +394,11 @@ pub fn phone(text: &str) -> Option<String> {
     }
     let digits = number.trim_start_matches('+').len();
     (digits > 0 && digits <= PHONE_MOST).then_some(number)
+}
+
+/// Whether two telephone numbers as they are kept are one: documents write a number with its `+` or without.
+pub fn same_phone(one: &str, other: &str) -> bool {
+    one.trim_start_matches('+') == other.trim_start_matches('+')
 }
 
 /// Whether a text has the shape of a language tag (BCP 47 §2.1): parts of one to eight letters and digits, the first of two

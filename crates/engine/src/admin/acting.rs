@@ -46,7 +46,7 @@ pub struct Asked {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct ActView {
-    /// The object as it is now, or would be; none when it ended.
+    /// The object as it is now, or would be; none when it ended, and where it was only asked.
     pub object: Option<ObjectView>,
     /// Events that come of it.
     pub events: Vec<EventRef>,
@@ -141,9 +141,10 @@ impl Engine {
     ) -> crate::Result<ActView> {
         let declared = self.declared_object(asked.kind)?;
         let act = declared.declaration.act(&asked.act).ok_or_else(|| Refusal::not_found("act", &asked.act))?;
+        let permission = declared.declaration.permission(act, asked.given.keys().map(String::as_str));
         let sight = match declared.declaration.naming {
-            Naming::Own { .. } => self.allow_everywhere(actor, act.permission).map(|()| Sight::Everything)?,
-            Naming::Person => self.allow(actor, act.permission)?,
+            Naming::Own { .. } => self.allow_everywhere(actor, permission).map(|()| Sight::Everything)?,
+            Naming::Person => self.allow(actor, permission)?,
         };
         let given = checked(act, asked.given)?;
         for tries in 1.. {

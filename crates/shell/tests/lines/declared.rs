@@ -17,7 +17,15 @@ const fn field(
 }
 
 const fn act(name: &'static str, onto: Onto, parameters: &'static [FieldDeclaration]) -> ActDeclaration {
-    ActDeclaration { name, onto, parameters, permission: Permission::TelephonyManage, help_en: "Does it.", help_fr: "Le fait." }
+    ActDeclaration {
+        name,
+        onto,
+        parameters,
+        permission: Permission::TelephonyManage,
+        amounts_to: None,
+        help_en: "Does it.",
+        help_fr: "Le fait.",
+    }
 }
 
 const NAME: FieldDeclaration =

@@ -5,7 +5,7 @@
 
 use super::fields::{NAME, field, idle};
 use super::{kept, text};
-use model::objects::{ActDeclaration, FieldDeclaration, FieldType, Naming, Need, ObjectDeclaration, ObjectKind, Onto};
+use model::objects::{ActDeclaration, FieldDeclaration, FieldType, Naming, Need, ObjectDeclaration, ObjectKind, Onto, same_phone};
 use model::roles::Permission;
 use model::source::{Acting, Compared, Existing, Keeping, Ruling, Tools, Wanted};
 use model::{Refusal, RefusalKind};
@@ -99,6 +99,7 @@ pub(super) const BRIDGES: ObjectDeclaration = ObjectDeclaration {
                 ADAPTER,
             ],
             permission: Permission::ConferencingManage,
+            amounts_to: None,
             help_en: "Makes a bridge.",
             help_fr: "Crée un pont.",
         },
@@ -107,6 +108,7 @@ pub(super) const BRIDGES: ObjectDeclaration = ObjectDeclaration {
             onto: Onto::Existing,
             parameters: &[NUMBERS, DEFAULT_NUMBER, ADAPTER, idle("setDefault", FieldType::Flag), idle("force", FieldType::Flag)],
             permission: Permission::ConferencingManage,
+            amounts_to: None,
             help_en: "Changes a bridge. The bridge named Default stays the one that is used unless another is named.",
             help_fr: "Modifie un pont. Le pont nommé Default reste celui qui sert sauf autre choix.",
         },
@@ -131,14 +133,16 @@ pub(super) const BRIDGES: ObjectDeclaration = ObjectDeclaration {
                 ),
             ],
             permission: Permission::ConferencingVerify,
-            help_en: "Says whether a conference ID holds on this bridge and, with a PIN, whether it is the organizer's. After five wrong PINs nothing is compared for a quarter of an hour.",
-            help_fr: "Indique si un identifiant de conférence est valable sur ce pont et, avec un code PIN, si c’est celui de l’organisateur. Après cinq codes erronés, rien n’est comparé pendant un quart d’heure.",
+            amounts_to: None,
+            help_en: "Says whether a caller may go on. In revealed, valid is whether the conference ID holds on this bridge and the PIN, where one is given, is its organizer's; organizer, with a PIN only, is whether the PIN is right; userId is whose the conference ID is, also with a wrong PIN, and is left out where it is nobody's. After five wrong PINs nothing is compared for a quarter of an hour: lockedForSeconds says for how long, and valid and organizer are false. Nothing of the bridge itself is answered.",
+            help_fr: "Indique si un appelant peut continuer. Dans revealed, valid dit si l’identifiant de conférence est valable sur ce pont et si le code PIN, s’il est donné, est celui de l’organisateur ; organizer, seulement avec un code PIN, dit si ce code est le bon ; userId dit à qui est l’identifiant, même avec un code erroné, et manque s’il n’est à personne. Après cinq codes erronés, rien n’est comparé pendant un quart d’heure : lockedForSeconds dit combien de temps encore, et valid et organizer sont faux. Rien du pont lui-même n’est répondu.",
         },
         ActDeclaration {
             name: "delete",
             onto: Onto::Gone,
             parameters: &[],
             permission: Permission::ConferencingManage,
+            amounts_to: None,
             help_en: "Deletes a bridge that nobody is on.",
             help_fr: "Supprime un pont dont personne ne se sert.",
         },
@@ -201,9 +205,9 @@ impl Bridge {
         !self.document.adapter_url.is_empty()
     }
 
-    /// One of its numbers.
+    /// One of its numbers, given with its `+` or without.
     pub(super) fn number(&self, number: &str) -> Option<&ServiceNumber> {
-        self.document.service_numbers.iter().find(|known| known.number == number)
+        self.document.service_numbers.iter().find(|known| same_phone(&known.number, number))
     }
 
     /// The number for people who chose none.
@@ -281,7 +285,7 @@ fn verified(acting: &Acting<'_>, tools: &mut dyn Tools) -> Ruling {
     let text = |field: &str| acting.given.get(field).and_then(Value::as_str);
     let person = acting.found.first().and_then(|found| found.first());
     let mut revealed = Map::new();
-    revealed.insert("valid".to_owned(), person.is_some().into());
+    let mut valid = person.is_some();
     if let Some(person) = person {
         revealed.insert("userId".to_owned(), person.name.as_str().into());
     }
@@ -298,13 +302,11 @@ fn verified(acting: &Acting<'_>, tools: &mut dyn Tools) -> Ruling {
             }
         };
         revealed.insert("organizer".to_owned(), organizer.into());
+        valid &= organizer;
     }
-    Ruling {
-        asked_only: true,
-        keeping: acting.before.map(|before| Keeping { name: before.name.clone(), document: before.document.clone(), ..Keeping::default() }),
-        revealed,
-        ..Ruling::default()
-    }
+    revealed.insert("valid".to_owned(), valid.into());
+    // Nothing of the bridge itself: whoever may ask this need not see where it is.
+    Ruling { asked_only: true, revealed, ..Ruling::default() }
 }
 
 fn changed(mut document: Document, acting: &Acting<'_>) -> Result<Document, Refusal> {
@@ -312,7 +314,7 @@ fn changed(mut document: Document, acting: &Acting<'_>) -> Result<Document, Refu
         let wrong = |e: serde_json::Error| Refusal::field("serviceNumbers", e.to_string());
         document.service_numbers = serde_json::from_value(numbers.clone()).map_err(wrong)?;
         for (place, number) in document.service_numbers.iter().enumerate() {
-            if document.service_numbers[..place].iter().any(|earlier| earlier.number == number.number) {
+            if document.service_numbers[..place].iter().any(|earlier| same_phone(&earlier.number, &number.number)) {
                 return Err(Refusal::field("serviceNumbers", format!("names {} twice", number.number)));
             }
         }
@@ -330,13 +332,14 @@ fn changed(mut document: Document, acting: &Acting<'_>) -> Result<Document, Refu
         }
         document.adapter_url = url.to_owned();
     }
-    match &document.default_service_number {
-        Some(number) if document.service_numbers.iter().all(|known| known.number != *number) => {
+    if let Some(number) = &document.default_service_number {
+        let Some(known) = document.service_numbers.iter().find(|known| same_phone(&known.number, number)) else {
             let message = format!("{number} is not among the bridge's serviceNumbers; add it there, or choose one of them");
-            Err(Refusal::field("defaultServiceNumber", message))
-        }
-        _ => Ok(document),
+            return Err(Refusal::field("defaultServiceNumber", message));
+        };
+        document.default_service_number = Some(known.number.clone());
     }
+    Ok(document)
 }
 
 /// A PIN goes there, so it goes encrypted, or does not leave the machine.
@@ -356,7 +359,7 @@ fn still_used(document: &Document, people: &[Existing]) -> Result<(), Refusal> {
     for person in people {
         for field in ["serviceNumber", "tollFreeServiceNumber"] {
             let number = person.document.get(field).and_then(Value::as_str);
-            if let Some(number) = number.filter(|number| document.service_numbers.iter().all(|known| known.number != *number)) {
+            if let Some(number) = number.filter(|number| document.service_numbers.iter().all(|known| !same_phone(&known.number, number))) {
                 let detail = format!("{number} is the number of {}; give them another number before it goes", person.name);
                 return Err(in_use(person, detail));
             }

@@ -147,7 +147,11 @@ fn act_doc(one: &'static ObjectDeclaration, act: &'static ActDeclaration) -> Doc
     let link = if act.name.contains('-') { "of a" } else { "a" };
     let summary = format!("{} {link} {}", capital(&act.name.replace('-', " ")), one.kind.word());
     let id = format!("{}{}", camel(act.name), type_name(one.kind));
-    let detail = if act.parameters.is_empty() { act.help_en.to_owned() } else { format!("{} {RULES}", act.help_en) };
+    let mut detail = if act.parameters.is_empty() { act.help_en.to_owned() } else { format!("{} {RULES}", act.help_en) };
+    if let Some((less, other)) = act.amounts_to.and_then(|less| Some((less, one.act(less.act)?))) {
+        let with = less.with.join(" and ");
+        detail.push_str(&format!(" With nothing but {with} it is {}, and needs the permission {} instead.", other.name, other.permission));
+    }
     let mut doc = doc(one, id, summary, Access::Admin(act.permission)).detail(kept(detail)).query(
         "preview",
         "True: nothing is done, and it is said what would be.",
@@ -257,7 +261,13 @@ fn event_shape() -> Shape {
 
 fn act_shape() -> Shape {
     shape::given(vec![
-        ("object", shape::map(shape::anything()).or_null().about("The object as it is now; null when it ended."), Needed::Yes),
+        (
+            "object",
+            shape::map(shape::anything())
+                .or_null()
+                .about("The object as it is now; null when it ended, and where something was only asked."),
+            Needed::Yes,
+        ),
         ("events", shape::list(shape::named("ActEvent")), Needed::Yes),
         ("revealed", shape::map(shape::anything()).about("Shown this once."), Needed::No),
         ("remarks", shape::list(shape::text()), Needed::Yes),

@@ -96,6 +96,49 @@ fn somebody_who_left_is_not_mailed_a_pin() {
     case.person.active = false;
     let ruling = case.ok();
     assert!(ruling.happenings[0].secret.is_none() && ruling.revealed.contains_key("pin"));
+    let said = ruling.remarks.iter().map(|(en, fr)| format!("{en} {fr}")).collect::<String>();
+    assert!(said.contains("is inactive") && said.contains("est inactive") && !said.contains("address"), "{said}");
+    case.person.email = None;
+    assert!(case.ok().remarks.iter().any(|(en, _)| en.contains("no mail address")));
+}
+
+#[test]
+fn a_change_that_only_sends_the_details_is_the_mail_by_hand_and_any_other_is_more() {
+    let act = user::USERS.act("change").expect("declared");
+    let needs = |names: &[&str]| user::USERS.permission(act, names.iter().copied());
+    use model::roles::Permission::{ConferencingManage, ConferencingResend};
+    for names in [&["sendEmail"][..], &["sendEmail", "sendEmailToAddress"], &["sendEmailToAddress", "sendEmail"]] {
+        assert_eq!(needs(names), ConferencingResend, "{names:?}");
+    }
+    let others = act.parameters.iter().map(|field| field.name).filter(|name| !["sendEmail", "sendEmailToAddress"].contains(name));
+    for name in others {
+        assert_eq!((needs(&[name]), needs(&["sendEmail", name])), (ConferencingManage, ConferencingManage), "{name}");
+    }
+    assert_eq!(needs(&[]), ConferencingManage);
+    for set in [&[][..], &[OFF]] {
+        let by_hand = Case::new("send-info", Some(on_paris()), json!({})).with(set).ok();
+        assert_eq!(change(json!({"sendEmail": true})).with(set).ok(), by_hand);
+        let to = change(json!({"sendEmail": true, "sendEmailToAddress": "a@example.org"})).with(set).ok();
+        assert_eq!((to.keeping, to.errand, to.happenings[0].kind), (by_hand.keeping, None, INFO));
+        assert_eq!((to.happenings[0].secret.as_ref(), &to.happenings[0].data), (None, &by_hand.happenings[0].data));
+    }
+}
+
+#[test]
+fn a_number_may_be_given_without_its_plus() {
+    let kept = |given: Value| change(given).ok().keeping.expect("kept").document;
+    assert_eq!(kept(json!({"serviceNumber": "33155505678"}))["serviceNumber"], json!("+33155505678"));
+    assert_eq!(kept(json!({"tollFreeServiceNumber": "33800123456"}))["tollFreeServiceNumber"], json!("+33800123456"));
+    assert!(change(json!({"serviceNumber": "33155501234"})).ok().happenings.is_empty(), "it is the one that they have");
+    assert_eq!(change(json!({"serviceNumber": "155505678"})).refused().faults[0].field, "serviceNumber");
+    let set = on_bridge("change", Some(&paris()), json!({"defaultServiceNumber": "33155505678"}), &[]).expect("allowed");
+    assert_eq!(set.keeping.expect("kept").document["defaultServiceNumber"], json!("+33155505678"));
+    let twice = json!({"name": "Nice", "serviceNumbers": [{"number": "+331"}, {"number": "331"}]});
+    assert!(on_bridge("create", None, twice, &[]).expect_err("refused").detail.contains("twice"));
+    let people =
+        vec![vec![Existing { kind: ObjectKind::ConferencingUser, id: INES, name: "Inès Moreau".to_owned(), document: on_paris() }]];
+    let respelt = json!({"serviceNumbers": [{"number": "33155501234"}], "defaultServiceNumber": "+33155501234"});
+    assert!(on_bridge("change", Some(&paris()), respelt, &people).is_ok(), "the number that she has stays");
 }
 
 #[test]
@@ -118,6 +161,10 @@ fn an_adapter_is_told_what_changes_and_nothing_when_nothing_does() {
     let reset = on_lyon("change", json!({"resetLeaderPin": true})).ok();
     let errand = reset.errand.expect("the bridge has to confirm");
     assert_eq!((errand.at, &errand.data["change"], errand.secret), (LYON, &json!("changed"), reset.happenings[0].secret.clone()));
+    assert_eq!((&errand.data["conferenceId"], &errand.data["previousConferenceId"]), (&json!("583920174"), &Value::Null), "it holds still");
+    let other = on_lyon("change", json!({"resetConferenceId": true})).ok().errand.expect("the bridge has to confirm");
+    assert_eq!(other.data["previousConferenceId"], json!("583920174"));
+    assert_ne!(other.data["conferenceId"], json!("583920174"));
     for case in
         [on_lyon("disable", json!({})), on_lyon("change", json!({"bridgeName": "Paris"})), on_lyon("change", json!({"provider": "None"}))]
     {

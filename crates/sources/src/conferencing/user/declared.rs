@@ -1,7 +1,7 @@
 //! What a person's conferencing settings are called, and what can be done to them: the parameters of the documented cmdlets.
 
 use crate::conferencing::fields::{NAME, field, idle};
-use model::objects::{ActDeclaration, FieldDeclaration, FieldType, Naming, ObjectDeclaration, ObjectKind, Onto};
+use model::objects::{ActDeclaration, AmountsTo, FieldDeclaration, FieldType, Naming, ObjectDeclaration, ObjectKind, Onto};
 use model::roles::Permission;
 
 const BRIDGE_ID: FieldDeclaration =
@@ -119,6 +119,7 @@ pub(in crate::conferencing) const USERS: ObjectDeclaration = ObjectDeclaration {
                 DOMAIN_CONTROLLER,
             ],
             permission: Permission::ConferencingManage,
+            amounts_to: None,
             help_en: "Assigns the licence and turns conferencing on: a conference ID, a number and a PIN.",
             help_fr: "Attribue la licence et active l’audioconférence : un identifiant, un numéro et un code PIN.",
         },
@@ -161,6 +162,7 @@ pub(in crate::conferencing) const USERS: ObjectDeclaration = ObjectDeclaration {
                 DOMAIN_CONTROLLER,
             ],
             permission: Permission::ConferencingManage,
+            amounts_to: Some(AmountsTo { act: "send-info", with: &[SEND.name, SEND_TO.name] }),
             help_en: "Changes a person's conferencing settings.",
             help_fr: "Modifie les réglages d’audioconférence d’une personne.",
         },
@@ -169,6 +171,7 @@ pub(in crate::conferencing) const USERS: ObjectDeclaration = ObjectDeclaration {
             onto: Onto::Gone,
             parameters: &[FORCE, AS_JOB, TENANT, DOMAIN_CONTROLLER],
             permission: Permission::ConferencingManage,
+            amounts_to: None,
             help_en: "Removes the licence and ends conferencing. The conference ID is free for others.",
             help_fr: "Retire la licence et met fin à l’audioconférence. L’identifiant redevient libre.",
         },
@@ -177,6 +180,7 @@ pub(in crate::conferencing) const USERS: ObjectDeclaration = ObjectDeclaration {
             onto: Onto::Existing,
             parameters: &[],
             permission: Permission::ConferencingResend,
+            amounts_to: None,
             help_en: "Mails the conference ID and number to the person, also while automatic mails are off. Never the PIN.",
             help_fr: "Envoie à la personne son identifiant et son numéro, même si les courriels automatiques sont désactivés. Jamais le code PIN.",
         },

@@ -332,7 +332,7 @@ fn chosen(acting: &Acting<'_>, bridge: &Bridge, field: &str) -> Result<Option<St
     let Some(number) = text(acting, field) else { return Ok(None) };
     let toll_free = field == "tollFreeServiceNumber";
     match bridge.number(number) {
-        Some(known) if known.toll_free || !toll_free => Ok(Some(number.to_owned())),
+        Some(known) if known.toll_free || !toll_free => Ok(Some(known.number.clone())),
         Some(_) => Err(Refusal::field(field, format!("{number} is on the bridge {:?}, but not toll-free", bridge.name))),
         None => Err(Refusal::field(
             field,
@@ -344,7 +344,7 @@ fn chosen(acting: &Acting<'_>, bridge: &Bridge, field: &str) -> Result<Option<St
 /// The number that a person's mails name: their own as long as the bridge has it, else the bridge's.
 fn number(document: &Document, bridge: Option<&Bridge>) -> Option<String> {
     let bridge = bridge?;
-    let own = document.service_number.as_deref().filter(|own| bridge.number(own).is_some());
+    let own = document.service_number.as_deref().and_then(|own| bridge.number(own)).map(|known| known.number.as_str());
     own.or(bridge.default_number()).map(str::to_owned)
 }
 
@@ -382,10 +382,16 @@ fn ruled(acting: &Acting<'_>, mut step: Step) -> Ruling {
             mail_to: mail_to.map(str::to_owned),
         });
         if due.goes && !reached {
-            step.remarks.push((
-                "The person has no mail address to which anything can go.".to_owned(),
-                "La personne n’a pas d’adresse de courriel à laquelle écrire.".to_owned(),
-            ));
+            let (en, fr) = match acting.person {
+                Some(person) if !person.active && person.email.is_some() => {
+                    ("The person is inactive: no mail goes to them.", "La personne est inactive : aucun courriel ne lui est envoyé.")
+                }
+                _ => (
+                    "The person has no mail address to which anything can go.",
+                    "La personne n’a pas d’adresse de courriel à laquelle écrire.",
+                ),
+            };
+            step.remarks.push((en.to_owned(), fr.to_owned()));
         }
         hand_over(&mut step, carries, &mut ruling);
     }
@@ -463,7 +469,9 @@ fn errand(acting: &Acting<'_>, step: &Step, number: Option<String>) -> Option<Er
     let mut data =
         json!({ "change": change, "user": whose(acting), "upn": acting.person.map(|person| &person.upn), "bridge": bridge.name });
     if ends || !moved {
-        data["previousConferenceId"] = json!(step.before.conference_id);
+        // What no longer holds: nothing, when it stays.
+        let previous = step.before.conference_id.as_ref().filter(|before| ends || step.after.conference_id.as_ref() != Some(before));
+        data["previousConferenceId"] = json!(previous);
     }
     if !ends {
         data["conferenceId"] = json!(step.after.conference_id);
