@@ -83,7 +83,10 @@ async fn each_act_and_the_switch(database: Option<String>) {
         let asked = json!({"conferenceId": id, "pin": pin});
         stage.api.ask(Method::POST, "conferencing-bridges/paris/verify", Some(&asked), &[]).await.with(200)["revealed"].clone()
     };
-    assert_eq!(verify(&pin).await["organizer"], true);
+    let right = verify(&pin).await;
+    assert_eq!((&right["valid"], &right["organizer"]), (&json!(true), &json!(true)));
+    let wrong = verify(if pin == "86421" { "86422" } else { "86421" }).await;
+    assert_eq!((&wrong["valid"], &wrong["organizer"], &wrong["userId"]), (&json!(false), &json!(false), &right["userId"]));
     let changed = act(&stage, "ines", "change", json!({"resetConferenceId": true})).await;
     assert_eq!(changed["events"][0]["type"], "conferencing.changed");
     let second = mails(&stage, 2).await.remove(1);
@@ -168,6 +171,24 @@ async fn a_bridge_confirms(database: Option<String>) {
     assert!(ids.iter().all(|id| *id == ids[0]), "the same errand has the same id: {ids:?}");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(stage.relay.mails(10).len(), 1);
+    // A new PIN leaves the conference ID as it is: nothing no longer holds. The shell says for what the mail waits.
+    let line = "Set-CsOnlineDialInConferencingUser ines@example.org -ResetLeaderPin";
+    let shell = stage.server.cli(&["shell", "-c", line]).ended(0);
+    assert!(shell.err.contains("the mail goes when it has"), "{}", shell.err);
+    let (_, reset) =
+        eventually("the new PIN", SOON, async || bridge.heard().into_iter().find(|(_, s)| s["data"]["change"] == "changed")).await;
+    assert_eq!((&reset["data"]["conferenceId"], &reset["data"]["previousConferenceId"]), (&said["data"]["conferenceId"], &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_inactive_is_said_to_be_inactive() {
+    let stage = Stage::open().await;
+    let mut org = Org::new();
+    org.person_with("ines", |row| row.active = false);
+    org.import(&stage.api).await;
+    let enabled = act(&stage, "ines", "enable", json!({})).await;
+    let remarks = enabled["remarks"].to_string();
+    assert!(remarks.contains("is inactive") && !remarks.contains("no mail address"), "{remarks}");
 }
 
 /// HMAC-SHA256 by the machine's Python, in base64.

@@ -50,11 +50,11 @@ async fn the_documented_lines_of_settings_run_to_the_letter() {
     let idle =
         run(&stage, "Set-CsOnlineDialInConferencingTenantSettings -Identity global -Tenant 7 -Force -EnableNameRecording $false").ended(0);
     assert!(idle.err.contains("-EnableNameRecording is kept and has no effect here") && idle.err.contains("-Tenant"), "{}", idle.err);
-    let asks = run(&stage, "Remove-CsOnlineDialInConferencingTenantSettings").ended(1);
+    let asks = run(&stage, "Remove-CsOnlineDialInConferencingTenantSettings -Confirm").ended(1);
     assert!(asks.err.contains("-Confirm:$false") && shown("PinLength") == 8, "{}", asks.err);
     run(&stage, "Remove-CsOnlineDialInConferencingTenantSettings -WhatIf").ended(0);
     assert_eq!(shown("PinLength"), 8);
-    run(&stage, "Remove-CsOnlineDialInConferencingTenantSettings -Confirm:$false").ended(0);
+    run(&stage, "Remove-CsOnlineDialInConferencingTenantSettings").ended(0);
     assert_eq!((shown("PinLength"), shown("AutomaticallySendEmailsToUsers")), (json!(5), json!(true)));
     run(&stage, "Supprimer-CsOnlineDialInConferencingTenantSettings -Confirm:$false").ended(0);
     assert_eq!(objects(&stage, "Get-CsOnlineDialinConferencingTenantConfiguration")[0]["Status"], "Enabled");
@@ -130,9 +130,88 @@ async fn conferencing_people_are_enabled_and_their_pins_reset_all_at_once() {
     run(&stage, "Set-CsOnlineDialInConferencingUser -id amos.marble@example.org -SendEmail").ended(0);
     run(&stage, "Set-CsOnlineDialInConferencingUser -Identity zoe@example.org -BridgeName Paris -ServiceNumber tel:+33155501234").ended(0);
     assert_eq!(objects(&stage, "Get-CsOnlineDialInConferencingUser -BridgeName Paris").len(), 3);
+    for number in ["33155501234", "+33155501234"] {
+        run(&stage, &format!("Set-CsOnlineDialInConferencingUser -Identity zoe@example.org -ServiceNumber {number}")).ended(0);
+        assert_eq!(objects(&stage, &format!("Get-CsOnlineDialInConferencingUser -ServiceNumber {number}")).len(), 3);
+    }
+    run(&stage, "Set-CsOnlineDialInConferencingBridge Paris -DefaultServiceNumber 33155501234").ended(0);
     run(&stage, "Disable-CsOnlineDialInConferencingUser -Identity lin@example.org").ended(0);
     assert_eq!(objects(&stage, "Get-CsOnlineDialInConferencingUser -BridgeName Paris").len(), 2);
     assert_eq!(objects(&stage, "Get-CsOnlineDialInConferencingUser -ResultSize 1").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_found_in_every_documented_form_and_two_of_a_name_are_never_one() {
+    let stage = open().await;
+    let mut org = Org::new();
+    org.person_with("ida", |row| row.display_name = "Ida Test".into());
+    org.person_with("tom", |row| row.display_name = "Tom Twin".into());
+    org.person_with("tim", |row| row.display_name = "tom twin".into());
+    org.import(&stage.api).await;
+    let forms = [
+        "sip:ida@example.org",
+        "sip:ida@mail.example.org",
+        "IDA@mail.example.org",
+        "'ida test'",
+        "EXAMPLE\\ida",
+        "'CN=Ida Test,OU=People'",
+    ];
+    for form in forms {
+        run(&stage, &format!("Enable-CsOnlineDialInConferencingUser -Identity {form} -BridgeName Paris")).ended(0);
+        let shown = objects(&stage, &format!("Get-CsOnlineDialInConferencingUser {form}")).remove(0);
+        assert_eq!(shown["UserPrincipalName"], "ida@example.org", "{form}");
+        run(&stage, &format!("Set-CsOnlineDialInConferencingUser -id {form} -SendEmail")).ended(0);
+        run(&stage, &format!("Disable-CsOnlineDialInConferencingUser {form}")).ended(0);
+    }
+    let twins = run(&stage, "Enable-CsOnlineDialInConferencingUser 'Tom Twin'").ended(1);
+    assert!(["may mean several", "tom@example.org", "tim@example.org"].iter().all(|part| twins.err.contains(part)), "{}", twins.err);
+    assert_eq!(objects(&stage, "Get-CsOnlineDialInConferencingUser").len(), 0);
+    let nobody = run(&stage, "Get-CsOnlineDialInConferencingUser 'Nobody At All'").ended(1);
+    assert!(nobody.err.contains("there is no user \"Nobody At All\""), "{}", nobody.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_help_desk_sends_details_by_the_documented_line_and_changes_nothing() {
+    let stage = open().await;
+    run(&stage, "Enable-CsOnlineDialInConferencingUser amos.marble@example.org -BridgeName Paris").ended(0);
+    let desk = stage.api.token("help-desk").await;
+    let as_desk = |line: &str| stage.server.cli_as(&desk, &["shell", "-c", line]);
+    as_desk("Set-CsOnlineDialInConferencingUser -id amos.marble@example.org -SendEmail").ended(0);
+    as_desk("Set-CsOnlineDialInConferencingUser -id amos.marble@example.org -SendEmail -SendEmailToAddress amos@example.com").ended(0);
+    as_desk("Send-CsOnlineDialInConferencingUserInfo amos.marble@example.org").ended(0);
+    for more in
+        ["-ResetLeaderPin", "-SendEmail -ResetConferenceId", "-SendEmail -SendEmailFromAddress a@example.org -SendEmailFromDisplayName A"]
+    {
+        let refused = as_desk(&format!("Set-CsOnlineDialInConferencingUser -id amos.marble@example.org {more}")).ended(1);
+        assert!(refused.err.contains("Conferencing/Manage"), "{}", refused.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_name_parameters_and_not_fields_of_the_api() {
+    let stage = open().await;
+    run(&stage, "Enable-CsOnlineDialInConferencingUser ada@example.org -BridgeName Paris").ended(0);
+    run(&stage, "Enable-CsOnlineDialInConferencingUser lin@example.org; Set-CsOnlineDialInConferencingUser lin@example.org -Provider Acme")
+        .ended(0);
+    let table = [
+        (
+            "Set-CsOnlineDialInConferencingUser ada@example.org -ConferenceId 123456789 -ResetConferenceId",
+            "together with -ResetConferenceId",
+        ),
+        ("Set-CsOnlineDialInConferencingUser ada@example.org -SendEmailToAddress a@example.org", "-SendEmailToAddress needs -SendEmail;"),
+        ("Set-CsOnlineDialInConferencingUser lin@example.org -ResetLeaderPin", "is Acme; enable them with -ReplaceProvider first"),
+        (
+            "Set-CsOnlineDialInConferencingTenantSettings -SendEmailFromOverride $true",
+            "-SendEmailFromAddress: -SendEmailFromOverride needs -SendEmailFromAddress and -SendEmailFromDisplayName; set -SendEmailFromAddress",
+        ),
+        ("Set-CsOnlineDialInConferencingBridge Paris -DefaultServiceNumber +331", "the bridge's -ServiceNumbers;"),
+    ];
+    for (line, expected) in table {
+        let said = run(&stage, line).ended(1);
+        assert!(said.err.contains(expected), "{line}\n{}", said.err);
+    }
+    let taken = run(&stage, "Set-CsOnlineDialInConferencingBridge Paris -SetDefault").ended(0);
+    assert!(taken.err.contains("-SetDefault was taken"), "{}", taken.err);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,6 +241,16 @@ async fn wrong_lines_are_refused_with_the_mend_and_nothing_of_them_is_done() {
         stage.server.cli_command(&stage.server.token(), &["shell", "-c", "Get-UMMailbox nobody"]).env("CARILLON_LANG", "fr").output();
     let french = french.expect("the program can be started");
     assert!(String::from_utf8_lossy(&french.stderr).starts_with("erreur : Get-UMMailbox :"), "{french:?}");
+    let french = |line: &str| {
+        let output = stage.server.cli_command(&stage.server.token(), &["shell", "-c", line]).env("CARILLON_LANG", "fr").output();
+        let output = output.expect("the program can be started");
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let rule = french("Set-CsOnlineDialInConferencingTenantSettings -PinLength 20");
+    assert!(rule.contains("-PinLength prend un nombre entier de 4 à 12, pas 20"), "{rule}");
+    let help = french("Get-Help Enable-UMMailbox -Full; Get-Help Set-CsOnlineDialInConferencingUser -Full");
+    assert!(help.contains("stratégie de boîte vocale, par nom ou identifiant") && help.contains("pont de conférence, par"), "{help}");
+    assert!(!help.contains("conservé, mais sans effet"), "{help}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,6 +282,16 @@ async fn a_script_ends_with_its_number_and_the_shell_has_no_rights_of_its_own() 
     assert!(refused.err.starts_with("error: Set-CsPushNotificationConfiguration: "), "{}", refused.err);
     assert_eq!(stage.api.get("settings/push.apns.enabled").await["value"], true);
     assert_eq!(stage.server.cli_as("car_wrong", &["shell", "-c", "Get-UMDialPlan"]).code, 1);
+    let ends = |url: &str, token: &str| {
+        let mut command = stage.server.cli_command(token, &["shell", "-c", "Get-UMDialPlan"]);
+        let output = command.env("CARILLON_URL", url).output().expect("the program can be started");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let nowhere = format!("http://127.0.0.1:{}", stories::free_port());
+    for (url, token) in [(stage.server.url().to_owned(), ""), (nowhere, "car_wrong"), ("not a URL".to_owned(), "car_wrong")] {
+        let (code, said) = ends(&url, token);
+        assert!(code == Some(1) && !said.is_empty(), "{url}: {code:?} {said}");
+    }
     let help = run(&stage, "Get-Help Set-UMMailboxPolicy -Full").ended(0);
     assert!(help.out.contains("-AllowMissedCallNotifications") && help.out.contains("EXAMPLES"), "{}", help.out);
     assert!(objects(&stage, "Get-Command *UM*").len() >= 12);

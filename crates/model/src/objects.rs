@@ -2,6 +2,7 @@
 //! them. A declaration says which fields an object has and which acts change it; the API, the shell, the descriptions and
 //! the checks are derived from it. What an act comes to is the source's own rule ([`crate::source::Source::act`]).
 
+use crate::Locale;
 use crate::roles::Permission;
 use crate::words;
 use serde_json::Value;
@@ -27,6 +28,23 @@ words! {
         /// Something that is not finished yet: a call that goes on, a change that another system has to confirm, a bulk act. No
         /// source declares it, and nobody is shown it.
         Work = 8 "work",
+    }
+}
+
+impl ObjectKind {
+    /// What it is called, in a language.
+    pub fn said(self, locale: Locale) -> &'static str {
+        match (locale, self) {
+            (Locale::En, kind) => kind.word(),
+            (Locale::Fr, ObjectKind::Role) => "rôle",
+            (Locale::Fr, ObjectKind::RoleAssignment) => "attribution de rôle",
+            (Locale::Fr, ObjectKind::ConferencingBridge) => "pont de conférence",
+            (Locale::Fr, ObjectKind::ConferencingUser) => "réglages d’audioconférence",
+            (Locale::Fr, ObjectKind::DialPlan) => "plan de numérotation",
+            (Locale::Fr, ObjectKind::MailboxPolicy) => "stratégie de boîte vocale",
+            (Locale::Fr, ObjectKind::Mailbox) => "boîte vocale",
+            (Locale::Fr, ObjectKind::Work) => "travail",
+        }
     }
 }
 

@@ -43,7 +43,7 @@ fn headings(locale: Locale) -> Headings {
             aliases: "Also: ",
             must: "required",
             default: "default: ",
-            idle: "kept, but has no effect here",
+            idle: "has no effect here",
             asks: "Asks first, unless -Confirm:$false is given.",
             more: "Get-Help NAME -Full tells every parameter, -Examples shows lines that work.",
         },
@@ -55,7 +55,7 @@ fn headings(locale: Locale) -> Headings {
             aliases: "Aussi : ",
             must: "obligatoire",
             default: "par défaut : ",
-            idle: "conservé, mais sans effet ici",
+            idle: "sans effet ici",
             asks: "Demande d’abord, sauf avec -Confirm:$false.",
             more: "Get-Help NOM -Full décrit chaque paramètre, -Examples donne des lignes qui fonctionnent.",
         },
@@ -173,7 +173,7 @@ fn of_field(kind: FieldType, locale: Locale) -> String {
         FieldType::Phone => pair("telephone number".to_owned(), "numéro de téléphone".to_owned()),
         FieldType::Mail => pair("mail address".to_owned(), "adresse de courriel".to_owned()),
         FieldType::Language => pair("language, such as fr-FR".to_owned(), "langue, comme fr-FR".to_owned()),
-        FieldType::Object(kind) => pair(format!("{kind}, by name or id"), format!("{kind}, par nom ou identifiant")),
+        FieldType::Object(kind) => pair(format!("{kind}, by name or id"), format!("{}, par nom ou identifiant", kind.said(locale))),
         FieldType::List { of, .. } => format!("{}, …", of_field(*of, locale)),
         FieldType::Records { fields, .. } => {
             let names: Vec<String> = fields.iter().map(|field| format!("{}=…", field.name)).collect();

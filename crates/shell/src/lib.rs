@@ -26,7 +26,7 @@ pub use backend::{Answer, Backend, Doing, Done, Fields, Page, Refused, Terminal}
 pub use catalogue::{Catalogue, Cmdlet, Parameter, Takes};
 pub use complete::Candidate;
 pub use session::{Manner, Session, Went};
-pub use wrong::{Complaint, Foreign, Misfit, Mishap, Opened, Unreadable, Wrong};
+pub use wrong::{Both, Complaint, Foreign, Misfit, Mishap, Opened, Unreadable, Wrong};
 
 /// Reads whatever a stranger writes, and checks what must hold of it: it is a script or a complaint in words in both languages,
 /// and what is printed of a script is the same script. The body of a fuzz target.

@@ -5,7 +5,8 @@ use crate::catalogue::{BuiltIn, Catalogue, Cmdlet, Does, For, Takes};
 use crate::compare::worth;
 use crate::grammar::{Argument, Call, Expr, Form, Operator, Pipeline, Script, Span, Stage, parse};
 use crate::item::{Item, text};
-use crate::wrong::{Complaint, Misfit};
+use crate::wrong::{Both, Complaint, Misfit};
+use model::Locale;
 use model::objects::FieldType;
 use serde_json::Value;
 
@@ -156,7 +157,8 @@ impl<'c> Binding<'c> {
                 }
                 _ if parameter.is_flag() => Expr { span, form: Form::Flag(true) },
                 _ => {
-                    let takes = crate::help::takes(parameter, model::Locale::En);
+                    let takes = |locale| crate::help::takes(parameter, locale);
+                    let takes = Both { en: takes(Locale::En), fr: takes(Locale::Fr) };
                     return self.fail(Misfit::ValueNeeded { parameter: parameter.name.clone(), takes }, span);
                 }
             };

@@ -166,7 +166,7 @@ pub struct Registration {
 /// Which people to list. All given conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct PersonFilter {
-    /// Part of UPN, name or external id, without case.
+    /// Part of UPN, name, external id or mail address, without case.
     pub search: Option<String>,
     /// Exact UPN, without case.
     pub upn: Option<String>,

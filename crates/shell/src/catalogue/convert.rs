@@ -1,9 +1,10 @@
 //! Values as they are written, made into values as they are kept.
 
-use super::{Parameter, Takes};
+use super::{Parameter, Takes, rules};
 use crate::compare::number;
 use crate::item::{same, text};
-use crate::wrong::Misfit;
+use crate::wrong::{Both, Misfit, brief};
+use model::Locale;
 use model::objects::{FieldDeclaration, FieldType};
 use model::policy::{SettingDeclaration, SettingType};
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ impl Parameter {
     /// # Errors
     /// The rule and the mend.
     pub(crate) fn convert(&self, value: Value) -> Result<Value, Misfit> {
-        let bad = |why: String| Misfit::BadValue { parameter: self.name.clone(), why };
+        let bad = |why: Both| Misfit::BadValue { parameter: self.name.clone(), why };
         match self.takes {
             Takes::Switch | Takes::Field(FieldType::Flag) => {
                 flag(&value).map(Value::from).ok_or_else(|| Misfit::NotAFlag { parameter: self.name.clone(), value: text(&value) })
@@ -25,7 +26,10 @@ impl Parameter {
             Takes::Field(_) if value.is_object() => Err(Misfit::NotAList { parameter: self.name.clone() }),
             Takes::Field(kind) => checked(kind, value).map_err(bad),
             Takes::Setting(setting) => of_setting(setting, value).map_err(bad),
-            Takes::Count => count(&value).ok_or_else(|| bad(format!("takes a whole number or Unlimited, not {value}"))),
+            Takes::Count => count(&value).ok_or_else(|| {
+                let fr = format!("prend un nombre entier ou Unlimited, pas {value}");
+                bad(Both { en: format!("takes a whole number or Unlimited, not {value}"), fr })
+            }),
             Takes::Block | Takes::Any => Ok(value),
         }
     }
@@ -35,7 +39,7 @@ impl Parameter {
         for (name, values) in value.as_object().into_iter().flatten() {
             let key = ["Add", "Remove"].into_iter().find(|key| same(key, name));
             let key = key.ok_or_else(|| Misfit::AddRemoveOnly { parameter: self.name.clone() })?;
-            let bad = |why: String| Misfit::BadValue { parameter: self.name.clone(), why };
+            let bad = |why: Both| Misfit::BadValue { parameter: self.name.clone(), why };
             let values: Vec<Value> =
                 listed(values.clone()).into_iter().map(|one| checked(*of, one)).collect::<Result<_, _>>().map_err(bad)?;
             kept.insert(key.to_owned(), values.into());
@@ -72,7 +76,7 @@ fn listed(value: Value) -> Vec<Value> {
 }
 
 /// A value in the shape that a field keeps, and then by the field's own rule.
-fn checked(kind: FieldType, value: Value) -> Result<Value, String> {
+fn checked(kind: FieldType, value: Value) -> Result<Value, Both> {
     let shaped = match kind {
         FieldType::Flag => flag(&value).map_or(value, Value::from),
         FieldType::Whole { .. } | FieldType::WholeOrUnlimited { .. } => whole(value),
@@ -84,23 +88,26 @@ fn checked(kind: FieldType, value: Value) -> Result<Value, String> {
         | FieldType::Language
         | FieldType::Object(_) => plain(value, matches!(kind, FieldType::Text { .. }))?,
         FieldType::List { of, .. } => {
-            let shaped: Result<Vec<Value>, String> = listed(value).into_iter().map(|one| checked(*of, one)).collect();
+            let shaped: Result<Vec<Value>, Both> = listed(value).into_iter().map(|one| checked(*of, one)).collect();
             shaped?.into()
         }
         FieldType::Records { fields, .. } => {
-            let shaped: Result<Vec<Value>, String> = listed(value).into_iter().map(|one| record(fields, one)).collect();
+            let shaped: Result<Vec<Value>, Both> = listed(value).into_iter().map(|one| record(fields, one)).collect();
             shaped?.into()
         }
     };
-    kind.check(&shaped)
+    kind.check(&shaped).map_err(|en| Both { en, fr: rules::of_field(kind, &shaped) })
 }
 
 /// Text from whatever was written; `$null` is empty text where that is a value.
-fn plain(value: Value, may_be_empty: bool) -> Result<Value, String> {
+fn plain(value: Value, may_be_empty: bool) -> Result<Value, Both> {
     match value {
         Value::Null if may_be_empty => Ok("".into()),
         Value::Number(_) | Value::Bool(_) => Ok(text(&value).into()),
-        Value::Array(items) => Err(format!("takes one value, not {}", items.len())),
+        Value::Array(items) => {
+            let many = items.len();
+            Err(Both { en: format!("takes one value, not {many}"), fr: format!("prend une seule valeur, pas {many}") })
+        }
         other => Ok(other),
     }
 }
@@ -113,21 +120,29 @@ fn whole(value: Value) -> Value {
 }
 
 /// A table as one record: its names in any case, its values in shape.
-fn record(fields: &'static [FieldDeclaration], value: Value) -> Result<Value, String> {
+fn record(fields: &'static [FieldDeclaration], value: Value) -> Result<Value, Both> {
     let Value::Object(given) = value else {
-        return Err(format!("takes records such as @{{{}=…}}, not {value}", fields.first().map_or("", |f| f.name)));
+        let (such, got) = (fields.first().map_or("", |f| f.name), brief(&value.to_string()));
+        let en = format!("takes records such as @{{{such}=…}}, not {got}");
+        return Err(Both { en, fr: format!("prend des enregistrements comme @{{{such}=…}}, pas {got}") });
+    };
+    let inside = |name: &str, why: Both| {
+        why.map(|why, locale| match locale {
+            Locale::En => format!("{name}: {why}"),
+            Locale::Fr => format!("{name} : {why}"),
+        })
     };
     let mut record = Map::new();
     for (name, value) in given {
         match fields.iter().find(|field| same(field.name, &name) || field.aliases.iter().any(|alias| same(alias, &name))) {
-            Some(field) => record.insert(field.name.to_owned(), checked(field.kind, value).map_err(|why| format!("{name}: {why}"))?),
+            Some(field) => record.insert(field.name.to_owned(), checked(field.kind, value).map_err(|why| inside(&name, why))?),
             None => record.insert(name, value),
         };
     }
     Ok(record.into())
 }
 
-fn of_setting(setting: &'static SettingDeclaration, value: Value) -> Result<Value, String> {
+fn of_setting(setting: &'static SettingDeclaration, value: Value) -> Result<Value, Both> {
     let shaped = match setting.kind {
         SettingType::Switch => flag(&value).map_or(value, Value::from),
         SettingType::Number { .. } => whole(value),
@@ -139,5 +154,8 @@ fn of_setting(setting: &'static SettingDeclaration, value: Value) -> Result<Valu
     };
     let without_key =
         |why: String| why.strip_prefix(setting.key).map_or(why.clone(), |rest| rest.trim_start_matches([' ', ':']).to_owned());
-    setting.check(&shaped).map(|()| shaped).map_err(without_key)
+    match setting.check(&shaped) {
+        Ok(()) => Ok(shaped),
+        Err(why) => Err(Both { en: without_key(why), fr: rules::of_setting(setting, &shaped) }),
+    }
 }

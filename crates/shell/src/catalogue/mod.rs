@@ -4,6 +4,7 @@
 mod builtin;
 mod convert;
 mod declared;
+mod rules;
 
 pub(crate) use builtin::BuiltIn;
 
@@ -11,7 +12,7 @@ use crate::item::same;
 use crate::wrong::Misfit;
 use model::Locale;
 use model::cmdlets::{CmdletDeclaration, SettingParameter};
-use model::objects::{ActDeclaration, FieldType, ObjectDeclaration};
+use model::objects::{ActDeclaration, FieldType, ObjectDeclaration, ObjectKind};
 use model::policy::SettingDeclaration;
 
 /// What a parameter takes.
@@ -115,6 +116,11 @@ pub struct Catalogue {
     cmdlets: Vec<Cmdlet>,
     faults: Vec<String>,
 }
+
+/// Most names that somebody may have meant; more would be a list to read.
+const NEAR_MOST: usize = 3;
+/// Fewest letters of which it is said which names hold them: fewer stand in most names.
+const HELD_LEAST: usize = 4;
 
 /// Verbs as translated documentation has them, and what they are.
 const TRANSLATED: &[(&str, &str)] = &[
@@ -224,7 +230,7 @@ impl Catalogue {
             .filter(|(distance, _)| *distance <= allowed)
             .collect();
         found.sort_unstable();
-        found.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+        found.into_iter().take(NEAR_MOST).map(|(_, name)| name.to_owned()).collect()
     }
 }
 
@@ -255,8 +261,31 @@ impl Cmdlet {
         if let Some((known, en, fr)) = NO_SUCH.iter().find(|(known, _, _)| same(known, name)) {
             return Misfit::NoSuchConcept { name: (*known).to_owned(), why: (en, fr) };
         }
-        let known = self.parameters.iter().map(|parameter| format!("-{}", parameter.name)).collect();
-        Misfit::UnknownParameter { cmdlet: self.name.to_owned(), name: name.to_owned(), known }
+        Misfit::UnknownParameter { cmdlet: self.name.to_owned(), name: name.to_owned(), near: self.near(name) }
+    }
+
+    /// Parameters whose names are nearly this one, or hold it.
+    fn near(&self, name: &str) -> Vec<String> {
+        let (allowed, wanted) = ((name.chars().count() / 3).clamp(1, 4), name.to_lowercase());
+        let far = |parameter: &Parameter| {
+            let one = |spelling: &str| {
+                let holds = wanted.len() >= HELD_LEAST && spelling.to_lowercase().contains(&wanted);
+                if holds { 0 } else { distance(spelling, name, allowed + 1) }
+            };
+            parameter.spellings().map(one).min().unwrap_or(allowed + 1)
+        };
+        let mut found: Vec<(usize, String)> = self.parameters.iter().map(|one| (far(one), format!("-{}", one.name))).collect();
+        found.retain(|(distance, _)| *distance <= allowed);
+        found.sort_unstable();
+        found.into_iter().take(NEAR_MOST).map(|(_, name)| name).collect()
+    }
+
+    /// On which kind of object it works.
+    pub(crate) fn kind(&self) -> Option<ObjectKind> {
+        match self.does {
+            Does::Show(object) | Does::Act(object, _) => Some(object.kind),
+            Does::ShowSettings(_) | Does::ChangeSettings(_) | Does::ResetSettings(_) | Does::BuiltIn(_) => None,
+        }
     }
 
     /// Where the parameter with this purpose stands.

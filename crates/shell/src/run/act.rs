@@ -162,9 +162,8 @@ pub(super) async fn act(
     }
     match running.backend.act(&doing).await {
         Ok(done) => {
-            for remark in no_effect(running.locale, call, &doing, &done).into_iter().chain(done.remarks.clone()) {
-                running.once(remark);
-            }
+            no_effect(running.locale, call, &doing, &done).into_iter().for_each(|remark| running.once(remark));
+            done.remarks.iter().for_each(|remark| running.remark(call.cmdlet, remark));
             stage.ready.extend(given_back(call, (object, declared), done, &about));
         }
         Err(refused) => running.refused(call.cmdlet, &about, &refused),
@@ -179,7 +178,11 @@ fn no_effect(locale: Locale, call: &Planned<'_>, doing: &Doing, done: &Done) -> 
         For::Field(name) => !parameter.works && doing.given.contains_key(name) && !said(name),
         For::Identity | For::Confirm | For::WhatIf | For::Force | For::ResultSize | For::Setting(_) | For::Own(_) => false,
     });
-    idle.map(|parameter| kept_without_effect(locale, parameter)).collect()
+    let say = |parameter: &crate::catalogue::Parameter| match locale {
+        Locale::En => format!("-{} has no effect here", parameter.name),
+        Locale::Fr => format!("-{} n’a pas d’effet ici", parameter.name),
+    };
+    idle.map(say).collect()
 }
 
 fn kept_without_effect(locale: Locale, parameter: &crate::catalogue::Parameter) -> String {
@@ -263,6 +266,8 @@ fn agreed(running: &mut Running<'_>, call: &Planned<'_>, here: Option<&Item>, ab
             running.standing = Some(false);
             Err(Stop)
         }
+        // Settings at their defaults are nothing that is lost, and the documents have no -Confirm there.
+        Answer::Nobody if matches!(call.cmdlet.does, Does::ResetSettings(_)) && flag(call, For::Confirm, here).is_none() => Ok(true),
         Answer::Nobody => {
             running.standing = Some(false);
             running.report(call.cmdlet.name, "", Mishap::NobodyToAsk);
@@ -279,6 +284,7 @@ async fn what_if(running: &mut Running<'_>, call: &Planned<'_>, doing: &Doing, a
                 doing.given.iter().map(|(name, value)| format!("{} = {}", crate::item::capital(name), text(value))).collect();
             say_what_if(running, call.cmdlet.name, about, &given);
             for sentence in sentences {
+                let sentence = super::spoken::sentence(&sentence, call.cmdlet, running.catalogue);
                 say(running, &format!("  {sentence}"));
             }
         }
@@ -402,7 +408,7 @@ async fn change(
         return Ok(());
     }
     match running.backend.set(changes).await {
-        Ok(remarks) => remarks.into_iter().for_each(|remark| running.once(remark)),
+        Ok(remarks) => remarks.iter().for_each(|remark| running.remark(call.cmdlet, remark)),
         Err(refused) => running.refused(call.cmdlet, "", &refused),
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::{Active, Running, Stop};
 use crate::catalogue::{BuiltIn, Does};
 use crate::item::{Item, Object, same, text};
 use crate::plan::Planned;
-use crate::wrong::Mishap;
+use crate::wrong::{Both, Mishap};
 use model::Locale;
 
 /// Most bytes of a file: a row for each of a million people.
@@ -61,8 +61,8 @@ fn read(path: &str, bytes: &[u8], delimiter: u8, header: Vec<String>) -> Result<
     let bad = |error: &csv::Error| {
         let line = error.position().map_or(1, csv::Position::line);
         let cause = match error.kind() {
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("{len} cells, {expected_len} columns"),
-            _ => error.to_string(),
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => cells(*len, *expected_len),
+            _ => Both { en: error.to_string(), fr: error.to_string() },
         };
         Mishap::BadCsv { path: path.to_owned(), line, cause }
     };
@@ -79,13 +79,18 @@ fn read(path: &str, bytes: &[u8], delimiter: u8, header: Vec<String>) -> Result<
     for row in reader.records() {
         let row = row.map_err(|error| bad(&error))?;
         if row.len() != names.len() {
-            let cause = format!("{} cells, {} columns", row.len(), names.len());
+            let cause = cells(row.len() as u64, names.len() as u64);
             return Err(Mishap::BadCsv { path: path.to_owned(), line: row.position().map_or(1, csv::Position::line), cause });
         }
         let cells = names.iter().cloned().zip(row.iter().map(|cell| cell.into()));
         items.push(Item::Object(Object::from_pairs(cells)));
     }
     Ok(items)
+}
+
+/// That a row is not as long as the others.
+fn cells(there: u64, columns: u64) -> Both {
+    Both { en: format!("{there} cells, {columns} columns"), fr: format!("cellules : {there}, colonnes : {columns}") }
 }
 
 /// Columns are the properties of the first object, as in PowerShell.

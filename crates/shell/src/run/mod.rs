@@ -4,6 +4,7 @@
 mod act;
 mod files;
 mod shape;
+mod spoken;
 
 use crate::backend::{Backend, Refused, Terminal};
 use crate::catalogue::{BuiltIn, Catalogue, Cmdlet, Does, For};
@@ -160,13 +161,16 @@ impl Running<'_> {
 
     /// Says what the backend said against it, fields by the names of their parameters.
     fn refused(&mut self, cmdlet: &Cmdlet, about: &str, refused: &Refused) {
-        let named = |field: &str| {
-            let parameter = cmdlet.parameters.iter().find(|p| matches!(p.target, For::Field(name) | For::Setting(name) if name == field));
-            parameter.map_or_else(|| field.to_owned(), |parameter| format!("-{}", parameter.name))
+        let catalogue = self.catalogue;
+        let told = |fault: &model::Fault| {
+            let (field, message) = (spoken::field(&fault.field, cmdlet, catalogue), spoken::sentence(&fault.message, cmdlet, catalogue));
+            // Another parameter begins the rule: then the one at fault stands apart.
+            let colon = if message.starts_with('-') { ":" } else { "" };
+            format!("{field}{colon} {message}")
         };
         let mut sentence = match refused.faults.as_slice() {
-            [] => refused.detail.clone(),
-            faults => faults.iter().map(|fault| format!("{} {}", named(&fault.field), fault.message)).collect::<Vec<_>>().join("; "),
+            [] => spoken::sentence(&refused.detail, cmdlet, catalogue),
+            faults => faults.iter().map(told).collect::<Vec<_>>().join("; "),
         };
         if !refused.ids.is_empty() {
             let ids: Vec<String> = refused.ids.iter().map(ToString::to_string).collect();
@@ -174,6 +178,11 @@ impl Running<'_> {
         }
         let about = if sentence.contains(about) { "" } else { about };
         self.error(cmdlet.name, about, &sentence);
+    }
+
+    /// Says what the backend remarked, fields by the names of their parameters.
+    fn remark(&mut self, cmdlet: &Cmdlet, remark: &str) {
+        self.once(spoken::sentence(remark, cmdlet, self.catalogue));
     }
 
     /// Says something beside the output, once for each pipeline.
@@ -368,8 +377,7 @@ pub(crate) fn identity_of(item: &Item, cmdlet: &Cmdlet) -> Result<String, Mishap
                 (Some(is), Some(wanted)) if is == wanted.kind => &["Id", "Identity"],
                 (Some(_), Some(wanted)) if wanted.naming == Naming::Person => &["UserPrincipalName", "UPN"],
                 (Some(is), Some(wanted)) => {
-                    let (is, wants) = (is.to_string(), wanted.kind.to_string());
-                    return Err(Mishap::OtherKind { is, wants });
+                    return Err(Mishap::OtherKind { is, wants: wanted.kind });
                 }
                 _ => &["Identity", "UserPrincipalName", "UPN", "Id"],
             };

@@ -90,13 +90,17 @@ pub(super) fn misfit(wrong: &Misfit) -> String {
         Misfit::TranslatedVerb { name, meant } => {
             format!("{:?} is a translation of {meant}; names of cmdlets are not translated, write {meant}", brief(name))
         }
-        Misfit::UnknownParameter { cmdlet, name, known } => {
-            format!("{cmdlet} has no parameter -{}; it has {}", brief(name), some(known, LISTED))
+        Misfit::UnknownParameter { cmdlet, name, near } if near.is_empty() => {
+            format!("{cmdlet} has no parameter -{}; Get-Help {cmdlet} -Full lists those that it has", brief(name))
+        }
+        Misfit::UnknownParameter { cmdlet, name, near } => {
+            let near = near.join(" or ");
+            format!("{cmdlet} has no parameter -{}; did you mean {near}? Get-Help {cmdlet} -Full lists all", brief(name))
         }
         Misfit::NoSuchConcept { name, why } => format!("-{name} is not taken: {}", why.0),
         Misfit::AmbiguousParameter { name, candidates } => format!("-{name} may mean {}; write more of it", candidates.join(" or ")),
         Misfit::ParameterTwice { name } => format!("-{name} is given twice; give it once"),
-        Misfit::ValueNeeded { parameter, takes } => format!("-{parameter} needs a value: {takes}"),
+        Misfit::ValueNeeded { parameter, takes } => format!("-{parameter} needs a value: {}", takes.en),
         Misfit::SurplusValue { cmdlet, value } => {
             format!("{cmdlet} does not know what to do with {:?}; put the parameter's name before it", brief(value))
         }
@@ -107,7 +111,7 @@ pub(super) fn misfit(wrong: &Misfit) -> String {
             )
         }
         Misfit::ParametersMissing { cmdlet, names } => format!("{cmdlet} needs -{}", names.join(", -")),
-        Misfit::BadValue { parameter, why } => format!("-{parameter} {why}"),
+        Misfit::BadValue { parameter, why } => format!("-{parameter} {}", why.en),
         Misfit::NotAFlag { parameter, value } => format!("-{parameter} takes $true or $false, not {:?}", brief(value)),
         Misfit::BlockNeeded { cmdlet } => format!("{cmdlet} needs a block, such as {{ Get-Something -Identity $_.Identity }}"),
         Misfit::ConditionNeeded => "a condition is needed here, such as { $_.BridgeName -eq \"Paris\" }".to_owned(),
@@ -159,7 +163,7 @@ pub(super) fn mishap(wrong: &Mishap) -> String {
         Mishap::CannotWrite { path, cause } => format!("{path:?} cannot be written: {cause}"),
         Mishap::FileTooLarge { path, most } => format!("{path:?} is larger than {most} bytes; part it"),
         Mishap::NotUtf8 { path } => format!("{path:?} is not in UTF-8; save it as \"CSV UTF-8\""),
-        Mishap::BadCsv { path, line, cause } => format!("{path:?}, line {line}: {cause}; nothing was read"),
+        Mishap::BadCsv { path, line, cause } => format!("{path:?}, line {line}: {}; nothing was read", cause.en),
         Mishap::TwiceInHeader { path, name } => format!("{path:?} has the column {:?} twice; nothing was read", brief(name)),
         Mishap::NoHelp { name, near } if near.is_empty() => {
             format!("there is no help about {:?}; Get-Command lists the cmdlets", brief(name))

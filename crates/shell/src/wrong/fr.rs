@@ -1,12 +1,13 @@
 //! What can be wrong, in French.
 
 use super::{Foreign, Misfit, Mishap, Opened, Unreadable, brief, some};
+use model::Locale;
 
 /// Most names that a sentence lists.
 const LISTED: usize = 40;
 
 /// A text between French quotes.
-fn cited(text: &str) -> String {
+pub(crate) fn cited(text: &str) -> String {
     format!("« {} »", brief(text))
 }
 
@@ -110,15 +111,19 @@ pub(super) fn misfit(wrong: &Misfit) -> String {
         Misfit::TranslatedVerb { name, meant } => {
             format!("{} est une traduction de {meant} ; les noms de cmdlets ne se traduisent pas, écrivez {meant}", cited(name))
         }
-        Misfit::UnknownParameter { cmdlet, name, known } => {
-            format!("{cmdlet} n’a pas de paramètre -{} ; il y a {}", brief(name), some(known, LISTED))
+        Misfit::UnknownParameter { cmdlet, name, near } if near.is_empty() => {
+            format!("{cmdlet} n’a pas de paramètre -{} ; Get-Help {cmdlet} -Full les affiche", brief(name))
+        }
+        Misfit::UnknownParameter { cmdlet, name, near } => {
+            let near = near.join(" ou ");
+            format!("{cmdlet} n’a pas de paramètre -{} ; vouliez-vous dire {near} ? Get-Help {cmdlet} -Full les affiche tous", brief(name))
         }
         Misfit::NoSuchConcept { name, why } => format!("-{name} n’est pas accepté : {}", why.1),
         Misfit::AmbiguousParameter { name, candidates } => {
             format!("-{name} peut vouloir dire {} ; écrivez-en plus", candidates.join(" ou "))
         }
         Misfit::ParameterTwice { name } => format!("-{name} est donné deux fois ; donnez-le une fois"),
-        Misfit::ValueNeeded { parameter, takes } => format!("-{parameter} demande une valeur : {takes}"),
+        Misfit::ValueNeeded { parameter, takes } => format!("-{parameter} demande une valeur : {}", takes.fr),
         Misfit::SurplusValue { cmdlet, value } => {
             format!("{cmdlet} n’a pas d’usage pour {} ; mettez devant le nom du paramètre", cited(value))
         }
@@ -126,7 +131,7 @@ pub(super) fn misfit(wrong: &Misfit) -> String {
             format!("-{parameter} prend $true, $false ou rien, pas {} ; omettez-le, ou nommez le paramètre voulu", cited(value))
         }
         Misfit::ParametersMissing { cmdlet, names } => format!("{cmdlet} demande -{}", names.join(", -")),
-        Misfit::BadValue { parameter, why } => format!("-{parameter} {why}"),
+        Misfit::BadValue { parameter, why } => format!("-{parameter} {}", why.fr),
         Misfit::NotAFlag { parameter, value } => format!("-{parameter} prend $true ou $false, pas {}", cited(value)),
         Misfit::BlockNeeded { cmdlet } => format!("{cmdlet} demande un bloc, comme {{ Get-Something -Identity $_.Identity }}"),
         Misfit::ConditionNeeded => "il faut ici une condition, comme { $_.BridgeName -eq \"Paris\" }".to_owned(),
@@ -160,7 +165,8 @@ pub(super) fn mishap(wrong: &Mishap) -> String {
             format!("{} n’existe pas ; une organisation a ces paramètres une seule fois, sous l’identité Global", cited(identity))
         }
         Mishap::OtherKind { is, wants } => {
-            format!("il faut un objet {}, et ce qui vient par le pipeline est un objet {}", cited(wants), cited(is))
+            let (wants, is) = (cited(wants.said(Locale::Fr)), cited(is.said(Locale::Fr)));
+            format!("il faut un objet {wants}, et ce qui vient par le pipeline est un objet {is}")
         }
         Mishap::NoIdentity { there } => format!(
             "ce qui vient par le pipeline n’a ni Identity, ni UserPrincipalName, ni UPN, ni Id ; il y a {}. Utilisez ForEach-Object {{ … -Identity $_.Colonne }}",
@@ -176,7 +182,7 @@ pub(super) fn mishap(wrong: &Mishap) -> String {
         Mishap::CannotWrite { path, cause } => format!("{} ne peut pas être écrit : {cause}", cited(path)),
         Mishap::FileTooLarge { path, most } => format!("{} dépasse {most} octets ; divisez-le", cited(path)),
         Mishap::NotUtf8 { path } => format!("{} n’est pas en UTF-8 ; enregistrez-le en « CSV UTF-8 »", cited(path)),
-        Mishap::BadCsv { path, line, cause } => format!("{}, ligne {line} : {cause} ; rien n’a été lu", cited(path)),
+        Mishap::BadCsv { path, line, cause } => format!("{}, ligne {line} : {} ; rien n’a été lu", cited(path), cause.fr),
         Mishap::TwiceInHeader { path, name } => format!("{} a deux fois la colonne {} ; rien n’a été lu", cited(path), cited(name)),
         Mishap::NoHelp { name, near } if near.is_empty() => {
             format!("il n’y a pas d’aide sur {} ; Get-Command affiche les cmdlets", cited(name))

@@ -3,8 +3,11 @@
 mod en;
 mod fr;
 
+pub(crate) use fr::cited;
+
 use crate::grammar::Span;
 use model::Locale;
+use model::objects::ObjectKind;
 
 /// What was opened and never closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +82,22 @@ pub enum Foreign {
     LooseBlock,
 }
 
+/// A text in both languages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Both {
+    /// In English.
+    pub en: String,
+    /// In French.
+    pub fr: String,
+}
+
+impl Both {
+    /// The same change to both.
+    pub(crate) fn map(self, change: impl Fn(String, Locale) -> String) -> Both {
+        Both { en: change(self.en, Locale::En), fr: change(self.fr, Locale::Fr) }
+    }
+}
+
 /// Why a text is not a script.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is said in words in both languages, in en.rs and fr.rs")]
@@ -112,15 +131,15 @@ pub enum Unreadable {
 pub enum Misfit {
     UnknownCmdlet { name: String, near: Vec<String> },
     TranslatedVerb { name: String, meant: String },
-    UnknownParameter { cmdlet: String, name: String, known: Vec<String> },
+    UnknownParameter { cmdlet: String, name: String, near: Vec<String> },
     NoSuchConcept { name: String, why: (&'static str, &'static str) },
     AmbiguousParameter { name: String, candidates: Vec<String> },
     ParameterTwice { name: String },
-    ValueNeeded { parameter: String, takes: String },
+    ValueNeeded { parameter: String, takes: Both },
     SurplusValue { cmdlet: String, value: String },
     ValueBehindSwitch { parameter: String, value: String },
     ParametersMissing { cmdlet: String, names: Vec<String> },
-    BadValue { parameter: String, why: String },
+    BadValue { parameter: String, why: Both },
     NotAFlag { parameter: String, value: String },
     BlockNeeded { cmdlet: String },
     ConditionNeeded,
@@ -145,7 +164,7 @@ pub enum Mishap {
     SeveralIdentities,
     WildcardIdentity(String),
     OnlyGlobal(String),
-    OtherKind { is: String, wants: String },
+    OtherKind { is: ObjectKind, wants: ObjectKind },
     NoIdentity { there: Vec<String> },
     NobodyToAsk,
     NoProperty { name: String, there: Vec<String> },
@@ -155,7 +174,7 @@ pub enum Mishap {
     CannotWrite { path: String, cause: String },
     FileTooLarge { path: String, most: usize },
     NotUtf8 { path: String },
-    BadCsv { path: String, line: u64, cause: String },
+    BadCsv { path: String, line: u64, cause: Both },
     TwiceInHeader { path: String, name: String },
     NoHelp { name: String, near: Vec<String> },
 }

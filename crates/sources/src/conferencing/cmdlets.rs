@@ -50,7 +50,7 @@ pub(super) const CMDLETS: &[CmdletDeclaration] = &[
             "Supprimer-CsOnlineDialInConferencingTenantSetting",
         ],
         asks: true,
-        examples: &["Remove-CsOnlineDialInConferencingTenantSettings -Confirm:$false"],
+        examples: &["Remove-CsOnlineDialInConferencingTenantSettings"],
         ..cmdlet(
             "Remove-CsOnlineDialInConferencingTenantSettings",
             Reaches::ResetSettings(PARAMETERS),

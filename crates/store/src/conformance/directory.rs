@@ -164,7 +164,13 @@ async fn people_are_listed_by_key_and_searched_without_case(stage: Stage) {
     for upn in ["ada@example.org", "bob@example.org", "cleo@example.org"] {
         keys.push(store.create_person(tenant, stage.id(), named(upn), None).await.expect("a person").key);
     }
-    let emile = PersonFields { display_name: "Émile".into(), active: false, external_id: Some("X-9".into()), ..named("e@example.org") };
+    let emile = PersonFields {
+        display_name: "Émile".into(),
+        active: false,
+        external_id: Some("X-9".into()),
+        email: Some("emile.z@example.com".into()),
+        ..named("e@example.org")
+    };
     keys.push(store.create_person(tenant, stage.id(), emile, None).await.expect("a person").key);
     let list = |filter: PersonFilter, after: u32, limit: u32| {
         let store = store.clone();
@@ -176,6 +182,7 @@ async fn people_are_listed_by_key_and_searched_without_case(stage: Stage) {
     assert_eq!(list(PersonFilter::default(), keys[1].0, 9).await, keys[2..]);
     assert_eq!(list(PersonFilter { search: Some("BO".into()), ..PersonFilter::default() }, 0, 9).await, keys[1..2]);
     assert_eq!(list(PersonFilter { search: Some("émILE".into()), ..PersonFilter::default() }, 0, 9).await, keys[3..]);
+    assert_eq!(list(PersonFilter { search: Some("EMILE.Z@".into()), ..PersonFilter::default() }, 0, 9).await, keys[3..], "by mail address");
     assert_eq!(list(PersonFilter { search: Some("x-9".into()), ..PersonFilter::default() }, 0, 9).await, keys[3..]);
     assert_eq!(list(PersonFilter { active: Some(true), ..PersonFilter::default() }, 0, 9).await, keys[..3]);
     assert_eq!(list(PersonFilter { upn: Some("CLEO@example.org".into()), ..PersonFilter::default() }, 0, 9).await, keys[2..3]);

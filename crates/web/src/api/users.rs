@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
             ALL,
             routing::get(list),
             doc("listUsers", "List users", READ)
-                .query("search", "Part of the UPN, name or external id, without case.", shape::text())
+                .query("search", "Part of the UPN, name, external id or mail address, without case.", shape::text())
                 .query("upn", "The exact UPN, without case.", shape::text())
                 .query("externalId", "The exact external id.", shape::text())
                 .query("active", "Active users only, or inactive ones only.", shape::flag())

@@ -4,10 +4,11 @@
 //! documented cmdlets have them. Where a field holds the id of another object, its name is shown.
 
 use super::pace::Pace;
+use super::people::Means;
 use crate::cli::client::Client;
 use crate::cli::trouble::Trouble;
 use async_trait::async_trait;
-use model::objects::{FieldType, ObjectDeclaration, ObjectKind, Onto};
+use model::objects::{FieldType, Naming, ObjectDeclaration, ObjectKind, Onto};
 use model::{Fault, Locale};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -25,6 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TRIES: u32 = 60;
 /// Names of other objects that are remembered; then they are asked for anew.
 const NAMES_MOST: usize = 10_000;
+
+/// Pages that are read for one person at most; a name that stands in more is nobody's own.
+const LOOKED_THROUGH: usize = 50;
+/// Most people of whom it is said that a name may mean them.
+const NAMED: usize = 10;
 
 type Outcome<T> = std::result::Result<T, Refused>;
 
@@ -109,6 +115,51 @@ impl Http {
         self.get(&[declared.path, identity], &[]).await
     }
 
+    /// By what else the API is to be asked for a person whom it does not know by an identity: the forms of documents. Where that is
+    /// nobody, what it said stands.
+    async fn otherwise(&self, declared: &ObjectDeclaration, identity: &str, said: Refused) -> Outcome<String> {
+        let unknown = declared.naming == Naming::Person && said.code == "not_found" && said.faults.is_empty();
+        let Some(means) = Some(identity).filter(|_| unknown).and_then(Means::of) else { return Err(said) };
+        let search = means.search();
+        let (mut found, mut after): (Vec<(u8, Value)>, Option<String>) = (Vec::new(), None);
+        let mut whole = false;
+        for _ in 0..LOOKED_THROUGH {
+            let mut query = vec![("search", search.as_str()), ("limit", PAGE)];
+            query.extend(after.as_deref().map(|after| ("cursor", after)));
+            // Whoever may not look for people is told what was said first.
+            let Ok(answer) = self.get(&["users"], &query).await else { return Err(said) };
+            let page = crate::cli::client::Page::of_answer(answer);
+            found.extend(page.items.into_iter().filter_map(|person| Some((means.fits(&person)?, person))));
+            whole = page.next.is_none();
+            after = page.next;
+            if whole {
+                break;
+            }
+        }
+        let best = found.iter().map(|(fits, _)| *fits).min();
+        found.retain(|(fits, _)| Some(*fits) == best);
+        match (found.as_slice(), whole) {
+            ([], _) => Err(said),
+            ([(_, person)], true) => {
+                let upn = person["upn"].as_str().unwrap_or_default();
+                // The API was asked for this one already.
+                if upn.is_empty() || upn.eq_ignore_ascii_case(identity) { Err(said) } else { Ok(upn.to_owned()) }
+            }
+            (several, _) => Err(self.ambiguous(identity, several)),
+        }
+    }
+
+    fn ambiguous(&self, identity: &str, found: &[(u8, Value)]) -> Refused {
+        let upns: Vec<&str> = found.iter().filter_map(|(_, person)| person["upn"].as_str()).take(NAMED).collect();
+        let more = if upns.len() < found.len() || upns.len() < 2 { ", …" } else { "" };
+        let upns = format!("{}{more}", upns.join(", "));
+        let detail = match self.locale {
+            Locale::En => format!("{identity:?} may mean several people: {upns}; give the user principal name of one"),
+            Locale::Fr => format!("« {identity} » peut désigner plusieurs personnes : {upns} ; donnez l’UPN de l’une d’elles"),
+        };
+        Refused { code: "ambiguous_name".to_owned(), detail, ..Refused::default() }
+    }
+
     /// An object as the shell has it.
     async fn flat(&self, declared: &'static ObjectDeclaration, object: Value) -> Fields {
         let Value::Object(mut fields) = object else { return Map::new() };
@@ -156,6 +207,10 @@ impl Http {
                     let found = self.object(self.declared(kind)?, named).await?;
                     vec![found["id"].clone(), found["name"].clone()]
                 }
+                (Some(FieldType::Phone), Some(number)) => {
+                    let bare = number.trim_start_matches('+');
+                    vec![bare.into(), format!("+{bare}").into()]
+                }
                 _ => vec![value.clone()],
             };
             wanted.push((name.clone(), values));
@@ -165,8 +220,18 @@ impl Http {
 
     async fn done(&self, doing: &Doing, preview: bool) -> Outcome<Value> {
         let declared = self.declared(doing.kind)?;
-        let onto = declared.act(doing.act).map(|act| act.onto);
         let identity = doing.identity.as_deref().unwrap_or_default();
+        match self.done_to(declared, identity, doing, preview).await {
+            Err(said) => {
+                let other = self.otherwise(declared, identity, said).await?;
+                self.done_to(declared, &other, doing, preview).await
+            }
+            done => done,
+        }
+    }
+
+    async fn done_to(&self, declared: &ObjectDeclaration, identity: &str, doing: &Doing, preview: bool) -> Outcome<Value> {
+        let onto = declared.act(doing.act).map(|act| act.onto);
         let (method, path) = match (onto, doing.act) {
             (Some(Onto::New), _) => (Method::POST, vec![declared.path]),
             (_, "change") => (Method::PATCH, vec![declared.path, identity]),
@@ -208,6 +273,18 @@ fn alike(one: &Value, other: &Value) -> bool {
     }
 }
 
+/// That an act is told only when an outside system has confirmed it.
+fn waits(answer: &Value, locale: Locale) -> Option<String> {
+    let mailed = answer["events"].as_array().is_some_and(|events| events.iter().any(|event| event["mail"] == "goes"));
+    let said = match (locale, mailed) {
+        (Locale::En, true) => "The bridge has to confirm this first; the mail goes when it has.",
+        (Locale::En, false) => "The bridge has to confirm this.",
+        (Locale::Fr, true) => "Le pont doit d’abord le confirmer ; le courriel part ensuite.",
+        (Locale::Fr, false) => "Le pont doit le confirmer.",
+    };
+    (answer["waits"] == true).then(|| said.to_owned())
+}
+
 fn sentences(answer: &Value, field: &str) -> Vec<String> {
     answer[field].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
@@ -232,7 +309,10 @@ impl Backend for Http {
 
     async fn find(&self, kind: ObjectKind, identity: &str) -> Outcome<Fields> {
         let declared = self.declared(kind)?;
-        let object = self.object(declared, identity).await?;
+        let object = match self.object(declared, identity).await {
+            Err(said) => self.object(declared, &self.otherwise(declared, identity, said).await?).await?,
+            Ok(object) => object,
+        };
         Ok(self.flat(declared, object).await)
     }
 
@@ -249,12 +329,15 @@ impl Backend for Http {
             Value::Object(revealed) => revealed,
             _ => Map::new(),
         };
-        Ok(Done { object, revealed, remarks: sentences(&answer, "remarks") })
+        let mut remarks = sentences(&answer, "remarks");
+        remarks.extend(waits(&answer, self.locale));
+        Ok(Done { object, revealed, remarks })
     }
 
     async fn preview(&self, doing: &Doing) -> Outcome<Vec<String>> {
         let answer = self.done(doing, true).await?;
         let mut said = sentences(&answer, "remarks");
+        said.extend(waits(&answer, self.locale));
         for event in answer["events"].as_array().into_iter().flatten() {
             let kind = event["type"].as_str().unwrap_or_default();
             said.push(match self.locale {
@@ -315,6 +398,145 @@ mod tests {
         assert!(asked[0].starts_with("PATCH /api/v1/conferencing-users/a%2Fb%20c HTTP"), "{}", asked[0]);
         assert!(asked[0].contains("if-match: \"7\"") && asked[0].ends_with("{\"resetLeaderPin\":true}"), "{}", asked[0]);
         assert!(asked[1].starts_with("POST /api/v1/conferencing-users/a%2Fb%20c/send-info?preview=true HTTP"), "{}", asked[1]);
+    }
+
+    /// What a session says of a line, beside its output.
+    async fn said(server: &Canned, locale: Locale, line: &str) -> Vec<String> {
+        struct Notes(Vec<String>);
+        impl shell::Terminal for Notes {
+            fn out(&mut self, _: &str) {}
+            fn warn(&mut self, text: &str) {
+                self.0.push(text.to_owned());
+            }
+            fn error(&mut self, text: &str) {
+                self.0.push(text.to_owned());
+            }
+            fn ask(&mut self, _: &str) -> shell::Answer {
+                shell::Answer::Nobody
+            }
+            fn read(&mut self, _: &str) -> Result<Vec<u8>, String> {
+                Err("there are no files".to_owned())
+            }
+            fn write(&mut self, _: &str, _: &[u8]) -> Result<(), String> {
+                Err("there are no files".to_owned())
+            }
+        }
+        let (catalogue, objects) = super::super::catalogue();
+        let backend = Http::new(server.client(), objects, locale, Arc::new(Pace::default()));
+        let manner = shell::Manner { locale, width: 0, json: false };
+        let mut notes = Notes(Vec::new());
+        shell::Session::new(Arc::new(catalogue), Arc::new(backend), manner).run(line, &mut notes).await;
+        notes.0
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_said_in_the_names_of_parameters() {
+        let fault =
+            |field: &str, message: &str| json!({"code": "invalid_field", "detail": "d", "errors": [{"field": field, "message": message}]});
+        let table = [
+            (
+                "Set-CsOnlineDialInConferencingUser ida -ConferenceId 123456789 -ResetConferenceId",
+                fault("conferenceId", "is given together with resetConferenceId; give one of them"),
+                "-ConferenceId is given together with -ResetConferenceId; give one of them",
+            ),
+            (
+                "Set-CsOnlineDialInConferencingUser ida -SendEmailToAddress a@example.org",
+                fault("sendEmailToAddress", "needs sendEmail; add it, or leave this out"),
+                "-SendEmailToAddress needs -SendEmail; add it",
+            ),
+            (
+                "Set-CsOnlineDialInConferencingUser ida -ResetLeaderPin",
+                json!({"code": "third_party_provider", "detail": "the provider of ida is Acme; enable them with replaceProvider first"}),
+                "the provider of ida is Acme; enable them with -ReplaceProvider first",
+            ),
+            (
+                "Set-CsOnlineDialInConferencingUser ida -ServiceNumber +331",
+                fault("serviceNumber", "+331 is not a number of the person's bridge \"sendEmail\"; choose one of its serviceNumbers"),
+                "-ServiceNumber +331 is not a number of the person's bridge \"sendEmail\"; choose one of its ServiceNumbers",
+            ),
+            (
+                "Set-CsOnlineDialInConferencingTenantSettings -SendEmailFromOverride $true",
+                fault(
+                    "values.conferencing.send_email_from_address",
+                    "conferencing.send_email_from_override needs conferencing.send_email_from_address and conferencing.send_email_from_display_name.",
+                ),
+                "-SendEmailFromAddress: -SendEmailFromOverride needs -SendEmailFromAddress and -SendEmailFromDisplayName.",
+            ),
+            (
+                "New-UMDialPlan Lyon -NumberOfDigitsInExtension 3",
+                json!({"code": "taken", "detail": "name is taken by the mailbox policy of another name"}),
+                "-Name is taken by the mailbox policy of another name",
+            ),
+        ];
+        for (line, document, expected) in table {
+            let server = Canned::start(move |_, _| Answer::Json(409, document.clone())).await;
+            let said = said(&server, Locale::En, line).await.join("\n");
+            assert!(said.contains(expected), "{line}\n{said}");
+        }
+        let remarked = json!({"object": {}, "events": [], "remarks": ["setDefault was taken and has no effect."], "done": true});
+        let server = Canned::start(move |_, _| Answer::Json(200, remarked.clone())).await;
+        let said = said(&server, Locale::En, "Set-CsOnlineDialInConferencingBridge Paris -SetDefault").await;
+        assert_eq!(said, ["-SetDefault was taken and has no effect."]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_bridge_is_said_with_what_becomes_of_its_mail() {
+        let done = |mail: &str| json!({"object": null, "events": [{"type": "t", "userId": "1", "mail": mail}], "remarks": [], "done": true, "waits": true});
+        for (locale, mail, expected) in [
+            (Locale::En, "goes", "The bridge has to confirm this first; the mail goes when it has."),
+            (Locale::Fr, "goes", "Le pont doit d’abord le confirmer ; le courriel part ensuite."),
+            (Locale::En, "policy_off", "The bridge has to confirm this."),
+            (Locale::Fr, "policy_off", "Le pont doit le confirmer."),
+        ] {
+            let answer = done(mail);
+            let server = Canned::start(move |_, _| Answer::Json(200, answer.clone())).await;
+            assert_eq!(said(&server, locale, "Set-CsOnlineDialInConferencingUser ida -ResetConferenceId").await, [expected]);
+        }
+    }
+
+    /// A server that knows Ida by her principal name, and everybody in its list of people.
+    async fn with_people() -> Canned {
+        let person = |upn: &str, name: &str, email: &str| json!({"upn": upn, "displayName": name, "email": email});
+        let people = json!({"items": [
+            person("ida@example.org", "Ida Test", "ida.test@mail.example.org"),
+            person("tom@example.org", "Tom Twin", "tom@mail.example.org"),
+            person("tom2@example.org", "tom twin", "tom@mail.example.org"),
+        ], "nextCursor": null});
+        Canned::start(move |_, request| match request.split(' ').nth(1).unwrap_or_default() {
+            path if path.starts_with("/api/v1/users?") => Answer::Json(200, people.clone()),
+            path if path.contains("-users/ida@example.org") || path.contains("-users/ida%40example.org") => {
+                Answer::Json(200, json!({"id": "2"}))
+            }
+            _ => Answer::Json(404, json!({"code": "not_found", "detail": "there is no user of that name"})),
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn somebody_whom_the_api_does_not_know_is_looked_for_in_the_forms_of_documents() {
+        let forms = ["sip:ida@example.org", "IDA.test@mail.example.org", "ida test", "CONTOSO\\ida", "CN=Ida Test,OU=People"];
+        for identity in forms {
+            let server = with_people().await;
+            let found = backend(&server).find(ObjectKind::ConferencingUser, identity).await;
+            assert_eq!(found.as_ref().map(|found| found["id"].clone()), Ok(json!("2")), "{identity}");
+            assert_eq!(server.asked().len(), 3, "one request more to look, and one to ask again");
+            let doing = Doing { identity: Some(identity.to_owned()), ..doing("send-info", json!({})) };
+            backend(&server).act(&doing).await.expect("done");
+            backend(&server).preview(&doing).await.expect("said");
+        }
+        let server = with_people().await;
+        for identity in ["Tom Twin", "tom@mail.example.org"] {
+            let refused = backend(&server).find(ObjectKind::ConferencingUser, identity).await.expect_err("two of them");
+            assert_eq!(refused.code, "ambiguous_name");
+            assert!(refused.detail.contains("tom@example.org, tom2@example.org;"), "{}", refused.detail);
+        }
+        for nobody in ["Nobody", "tom@example.org", "01975a3e-0000-7000-8000-000000000001"] {
+            let refused = backend(&server).find(ObjectKind::ConferencingUser, nobody).await.expect_err("nobody");
+            assert_eq!((refused.code.as_str(), refused.detail.as_str()), ("not_found", "there is no user of that name"));
+        }
+        let before = server.asked().len();
+        backend(&server).find(ObjectKind::ConferencingBridge, "Ida Test").await.expect_err("no bridge");
+        assert_eq!(server.asked().len(), before + 1, "only people are looked for");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod backend;
 mod history;
 mod interactive;
 mod pace;
+mod people;
 #[cfg(test)]
 mod reference;
 mod screen;
@@ -179,7 +180,12 @@ pub async fn command(args: Admin, out: &Out) -> Result<Exit> {
         // A text that comes through a pipe is a script.
         (None, None) => Some(script("-".as_ref())?),
     };
-    let mut shell = Shell::new(args.connection.client()?, out.json, terminal);
+    let client = args.connection.client().map_err(|trouble| match text {
+        // A text was done or it was not.
+        Some(_) => Trouble { exit: Exit::Failed, ..trouble },
+        None => trouble,
+    })?;
+    let mut shell = Shell::new(client, out.json, terminal);
     let code = match text {
         Some(text) => {
             let _ = shell.run(&text).await;

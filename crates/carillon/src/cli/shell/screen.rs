@@ -92,7 +92,11 @@ impl Terminal for Screen {
         let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
         let mut content = Vec::new();
         file.take(FILE_BYTES + 1).read_to_end(&mut content).map_err(|e| e.to_string())?;
-        if content.len() as u64 > FILE_BYTES { Err(format!("it is larger than {FILE_BYTES} bytes")) } else { Ok(content) }
+        match (content.len() as u64 > FILE_BYTES, self.locale) {
+            (false, _) => Ok(content),
+            (true, Locale::En) => Err(format!("it is larger than {FILE_BYTES} bytes")),
+            (true, Locale::Fr) => Err(format!("il dépasse {FILE_BYTES} octets")),
+        }
     }
 
     fn write(&mut self, path: &str, content: &[u8]) -> Result<(), String> {

@@ -69,7 +69,7 @@ pub(super) fn list(c: &Connection, tenant: TenantKey, filter: &PersonFilter, aft
             Some(active) => row.get::<_, bool>(12)? == active,
             None => true,
         };
-        if active_fits && (fits(4)? || fits(5)? || fits(3)?) {
+        if active_fits && (fits(4)? || fits(5)? || fits(3)? || fits(6)?) {
             found.push(person_of(row)?);
         }
     }
