@@ -40,6 +40,25 @@ async fn the_first_start_makes_an_organization_an_owner_and_keys_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_name_in_the_configuration_renames_the_organization_and_loses_nothing() {
+    let mut server = Server::start("[server]\norganization = \"Little Shop\"\n").await;
+    let api = Api::new(&server.url(), &server.token());
+    let ada = json!({"upn": "ada@example.org", "displayName": "Ada"});
+    api.post("users", &ada).await.with(201);
+    assert!(server.terminate().success());
+    let printed = server.printed().len();
+    server.set_variable("CARILLON__SERVER__ORGANIZATION", "Large Shop");
+    server.restart().await;
+    assert!(!server.printed()[printed..].contains("First start"), "{}", server.printed());
+    let said = server.log();
+    assert!(said.contains("another name") && said.contains("Little Shop") && said.contains("Large Shop"), "{said}");
+    let api = Api::new(&server.url(), &server.token());
+    assert_eq!(api.all("users?search=ada").await.len(), 1);
+    let preview = api.get("mails/call.missed/preview").await;
+    assert!(preview["text"].as_str().is_some_and(|text| text.contains("Large Shop")), "{preview}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_server_on_the_same_folder_is_refused_with_a_clear_message() {
     let server = Server::start("").await;
     let folder = server.data().display().to_string();

@@ -1,5 +1,6 @@
 //! What the engine is made of, and its start and stop.
 
+use crate::admin::acts::Deed;
 use crate::admin::auth::Doorkeeper;
 use crate::cards::Cards;
 use crate::deliver::{Pauses, Rooms};
@@ -17,7 +18,7 @@ use model::{Channel, ChannelKind, Clock, Refusal, TenantKey, Timestamp};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use store::{Shared, Tenant};
+use store::{By, Shared, StoreError, Tenant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -37,7 +38,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The at-rest key.
     pub keys: Keys,
-    /// The organization's name, for the words and a first start.
+    /// The organization's name; what the store calls it gives way.
     pub organization: String,
     /// A folder for files that are being received.
     pub scratch: PathBuf,
@@ -130,14 +131,14 @@ pub(crate) struct Inner {
 }
 
 impl Engine {
-    /// Opens the engine on its parts: makes the tenant on first use, loads settings and memberships, and starts the
-    /// loops. Answers the engine and whether the tenant is new.
+    /// Opens the engine on its parts: founds the organization on first use or renames it, loads settings and memberships, and
+    /// starts the loops. Answers the engine and whether the organization is new.
     ///
     /// # Errors
     /// What the store says.
     pub async fn start(parts: Parts) -> crate::Result<(Engine, bool)> {
         let wrong = |e| crate::refusal("store", e);
-        let (tenant, fresh) = parts.store.ensure_tenant(&parts.organization, Uuid::now_v7()).await.map_err(wrong)?;
+        let (tenant, renamed_from, fresh) = organization(&parts.store, &parts.organization).await?;
         let settings: Vec<SettingDeclaration> =
             model::policy::SETTINGS.iter().chain(parts.sources.iter().flat_map(|s| s.declaration().settings)).copied().collect();
         let standing = Standing::open(&parts.store, tenant.key, &settings).await.map_err(wrong)?;
@@ -186,6 +187,9 @@ impl Engine {
             sending,
         });
         let engine = Engine { inner };
+        if let Some(from) = renamed_from {
+            engine.rename_organization(&from).await?;
+        }
         if engine.inner.store.is_shared() {
             if let Some(predecessor) = parts.predecessor {
                 engine.inner.store.leave(predecessor).await.map_err(wrong)?;
@@ -198,6 +202,19 @@ impl Engine {
         engine.inner.store.retry_our_faults().await.map_err(wrong)?;
         engine.start_loops();
         Ok((engine, fresh))
+    }
+
+    /// Keeps the organization's name of this start, where the store has another one. Of processes that begin at once with
+    /// different names one wins; a running one never asks again, so that two of them never take turns.
+    async fn rename_organization(&self, from: &str) -> crate::Result<()> {
+        let to = &self.inner.tenant.name;
+        let deed = Deed::of("organization.rename").with("name", [from, to]);
+        match self.told_by(By::Server, deed).rename_tenant(self.inner.tenant_key(), from, to).await {
+            Ok(()) => tracing::info!(from, to, "the organization has another name"),
+            Err(StoreError::NotFound) => tracing::warn!(from, to, "another process renamed the organization at the same time"),
+            Err(error) => return Err(crate::refusal("store", error)),
+        }
+        Ok(())
     }
 
     fn start_loops(&self) {
@@ -260,6 +277,25 @@ impl Engine {
     /// The store, for wiring and metrics.
     pub fn store(&self) -> &Shared {
         &self.inner.store
+    }
+}
+
+/// The store's organization under its name of now, the name that it had if that was another one, and whether it was founded
+/// just now. A store has one; of several (as a changed name made them once) it is the one of this name, and none is added.
+async fn organization(store: &Shared, name: &str) -> crate::Result<(Tenant, Option<String>, bool)> {
+    let (mut tenants, fresh) = store.found(name, Uuid::now_v7()).await.map_err(|e| crate::refusal("store", e))?;
+    if let Some(at) = tenants.iter().position(|tenant| tenant.name == name) {
+        return Ok((tenants.swap_remove(at), None, fresh));
+    }
+    match (tenants.pop(), tenants.as_slice()) {
+        (Some(only), []) => Ok((Tenant { name: name.to_owned(), ..only.clone() }, Some(only.name), false)),
+        (last, others) => {
+            let names: Vec<String> = others.iter().chain(&last).map(|tenant| format!("{:?}", tenant.name)).collect();
+            Err(Refusal::unavailable(format!(
+                "the store holds several organizations ({}) and none is called {name:?}; set [server] organization to the name of the one to serve",
+                names.join(", ")
+            )))
+        }
     }
 }
 

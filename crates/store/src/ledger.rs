@@ -117,7 +117,12 @@ pub struct Alarm {
 /// Tenants, settings, tokens, idempotency, alarms.
 #[async_trait]
 pub trait Ledger {
-    /// The tenant, made on first use: answers it and whether it is new.
+    /// Every tenant, in the order in which they were made, and whether one was made just now: an empty store gets its first.
+    async fn found(&self, name: &str, id: Uuid) -> Result<(Vec<Tenant>, bool)>;
+    /// Gives a tenant another name, as long as it has the one that it is thought to have ([`crate::StoreError::NotFound`] otherwise).
+    async fn rename_tenant(&self, tenant: TenantKey, from: &str, to: &str) -> Result<()>;
+    /// The tenant of this name, made beside the others where there is none: answers it and whether it is new. A server never
+    /// asks for a second one; that tenants see nothing of each other is proved with it.
     async fn ensure_tenant(&self, name: &str, id: Uuid) -> Result<(Tenant, bool)>;
 
     /// What was set, and the policy's version.

@@ -18,6 +18,14 @@ use uuid::Uuid;
 
 #[async_trait]
 impl Ledger for Seam {
+    async fn found(&self, name: &str, id: Uuid) -> Result<(Vec<Tenant>, bool)> {
+        self.pass("found", self.store.found(name, id)).await
+    }
+
+    async fn rename_tenant(&self, tenant: TenantKey, from: &str, to: &str) -> Result<()> {
+        self.pass("rename_tenant", self.store.rename_tenant(tenant, from, to)).await
+    }
+
     async fn ensure_tenant(&self, name: &str, id: Uuid) -> Result<(Tenant, bool)> {
         self.pass("ensure_tenant", self.store.ensure_tenant(name, id)).await
     }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 stories![
     a_tenant_is_made_once,
+    a_store_that_has_its_organization_founds_no_other_and_renames_it,
     a_setting_moves_the_policys_version_and_old_versions_can_be_replayed,
     a_setting_is_refused_at_another_version,
     a_token_is_found_by_its_hash_and_ends_when_revoked,
@@ -27,6 +28,22 @@ async fn a_tenant_is_made_once(stage: Stage) {
     assert!(!new && same.key == stage.tenant && same.id == Uuid::from_u128(1));
     let (other, new) = stage.store.ensure_tenant("other", Uuid::from_u128(2)).await.expect("another tenant");
     assert!(new && other.key != stage.tenant);
+}
+
+async fn a_store_that_has_its_organization_founds_no_other_and_renames_it(stage: Stage) {
+    let (found, new) = stage.store.found("another name", Uuid::from_u128(98)).await.expect("found");
+    assert!(!new && found.len() == 1 && found[0].key == stage.tenant && found[0].name == "story", "{found:?}");
+    let renamed = stage.store.told(stage.tenant, super::audit::act("organization.rename", None));
+    let late = renamed.rename_tenant(stage.tenant, "never its name", "x").await;
+    assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
+    assert_eq!(stage.store.head(stage.tenant).await.expect("a head").sequence, 0, "what was not done is not told");
+    renamed.rename_tenant(stage.tenant, "story", "another name").await.expect("renamed");
+    let stage = stage.reopen().await;
+    let (found, new) = stage.store.found("story", Uuid::from_u128(98)).await.expect("found");
+    let one = found.first().expect("one");
+    assert!(!new && found.len() == 1, "{found:?}");
+    assert_eq!((one.key, one.id, one.name.as_str()), (stage.tenant, Uuid::from_u128(1), "another name"));
+    assert_eq!(stage.store.head(stage.tenant).await.expect("a head").sequence, 1, "told with what was done");
 }
 
 async fn a_setting_moves_the_policys_version_and_old_versions_can_be_replayed(stage: Stage) {

@@ -27,7 +27,7 @@ stories![
 ];
 
 /// An act of a token; the seed is different each time.
-fn act(operation: &'static str, object: Option<Thing>) -> Act {
+pub(super) fn act(operation: &'static str, object: Option<Thing>) -> Act {
     let seed = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     Act {
         by: By::Token { id: Uuid::from_u128(7), name: "story".into() },

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 const TENANT: &str = "SELECT tenant, id, name FROM meta WHERE name = $1";
+const ALL_TENANTS: &str = "SELECT tenant, id, name FROM meta ORDER BY tenant";
+const RENAME_TENANT: &str = "UPDATE meta SET name = $3 WHERE tenant = $1 AND name = $2";
 const NEW_TENANT: &str = "INSERT INTO meta (id, name) VALUES ($1, $2) RETURNING tenant";
 /// One at a time makes a tenant: 0x43415249 is "CARI".
 const LOCK_TENANTS: &str = "SELECT pg_advisory_xact_lock(1128354377, 2)";
@@ -50,6 +52,27 @@ const SIZE: &str = "SELECT pg_database_size(current_database())";
 
 #[async_trait]
 impl Ledger for Postgres {
+    async fn found(&self, name: &str, id: Uuid) -> Result<(Vec<Tenant>, bool)> {
+        let name = name.to_owned();
+        self.write(Lane::Urgent, move |c, now| {
+            c.prepare_cached(LOCK_TENANTS)?.all(params![])?;
+            match tenants(c)? {
+                none if none.is_empty() => Ok((vec![new_tenant(c, &name, id, now)?], true)),
+                tenants => Ok((tenants, false)),
+            }
+        })
+        .await
+    }
+
+    async fn rename_tenant(&self, tenant: TenantKey, from: &str, to: &str) -> Result<()> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.edit(tenant, move |c, _| match c.prepare_cached(RENAME_TENANT)?.execute(params![tenant.0, from, to])? {
+            0 => Err(StoreError::NotFound),
+            _ => Ok(()),
+        })
+        .await
+    }
+
     async fn ensure_tenant(&self, name: &str, id: Uuid) -> Result<(Tenant, bool)> {
         let name = name.to_owned();
         self.write(Lane::Urgent, move |c, now| ensure_tenant(c, &name, id, now)).await
@@ -138,13 +161,30 @@ impl Ledger for Postgres {
 fn ensure_tenant(c: &Connection, name: &str, new_id: Uuid, now: Timestamp) -> Result<(Tenant, bool)> {
     c.prepare_cached(LOCK_TENANTS)?.all(params![])?;
     let mut find = c.prepare_cached(TENANT)?;
-    let found = find.query_row([name], |row| Ok((row.get::<u32>(0)?, row.get::<Vec<u8>>(1)?, row.get::<String>(2)?))).optional()?;
-    if let Some((key, bytes, name)) = found {
-        return Ok((Tenant { key: TenantKey(key), id: id(&bytes)?, name }, false));
+    match find.query_row([name], columns).optional()? {
+        Some(found) => Ok((tenant(found)?, false)),
+        None => Ok((new_tenant(c, name, new_id, now)?, true)),
     }
+}
+
+fn tenants(c: &Connection) -> Result<Vec<Tenant>> {
+    c.prepare_cached(ALL_TENANTS)?.query_map(params![], columns)?.into_iter().map(tenant).collect()
+}
+
+fn new_tenant(c: &Connection, name: &str, new_id: Uuid, now: Timestamp) -> Result<Tenant> {
     let key: u32 = c.prepare_cached(NEW_TENANT)?.query_row(params![new_id.as_bytes(), name], |row| row.get(0))?;
     c.prepare_cached(KEEP_POLICY)?.execute(params![key, 1, now.0, "{}"])?;
-    Ok((Tenant { key: TenantKey(key), id: new_id, name: name.to_owned() }, true))
+    Ok(Tenant { key: TenantKey(key), id: new_id, name: name.to_owned() })
+}
+
+type TenantColumns = (u32, Vec<u8>, String);
+
+fn columns(row: &Row) -> Sql<TenantColumns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn tenant((key, bytes, name): TenantColumns) -> Result<Tenant> {
+    Ok(Tenant { key: TenantKey(key), id: id(&bytes)?, name })
 }
 
 fn policy_version(c: &Connection, tenant: TenantKey) -> Result<i64> {
@@ -289,6 +329,8 @@ fn alarm(row: &Row) -> Sql<Alarm> {
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     TENANT,
+    ALL_TENANTS,
+    RENAME_TENANT,
     NEW_TENANT,
     POLICY_VERSION,
     SETTINGS,

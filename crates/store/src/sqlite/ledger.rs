@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 const TENANT: &str = "SELECT tenant, id, name FROM meta WHERE name = ?1";
+const ALL_TENANTS: &str = "SELECT tenant, id, name FROM meta ORDER BY tenant";
+const RENAME_TENANT: &str = "UPDATE meta SET name = ?3 WHERE tenant = ?1 AND name = ?2";
 const NEW_TENANT: &str = "INSERT INTO meta (id, name) VALUES (?1, ?2)";
 const POLICY_VERSION: &str = "SELECT policy FROM meta WHERE tenant = ?1";
 const SETTINGS: &str = "SELECT key, value FROM setting WHERE tenant = ?1 ORDER BY key";
@@ -45,6 +47,24 @@ const COPY: &str = "VACUUM INTO ?1";
 
 #[async_trait]
 impl Ledger for Sqlite {
+    async fn found(&self, name: &str, id: Uuid) -> Result<(Vec<Tenant>, bool)> {
+        let name = name.to_owned();
+        self.write(WriteLane::Urgent, move |c, now| match tenants(c)? {
+            none if none.is_empty() => Ok((vec![new_tenant(c, &name, id, now)?], true)),
+            tenants => Ok((tenants, false)),
+        })
+        .await
+    }
+
+    async fn rename_tenant(&self, tenant: TenantKey, from: &str, to: &str) -> Result<()> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.write(WriteLane::Urgent, move |c, _| match c.prepare_cached(RENAME_TENANT)?.execute(params![tenant.0, from, to])? {
+            0 => Err(StoreError::NotFound),
+            _ => Ok(()),
+        })
+        .await
+    }
+
     async fn ensure_tenant(&self, name: &str, id: Uuid) -> Result<(Tenant, bool)> {
         let name = name.to_owned();
         self.write(WriteLane::Urgent, move |c, now| ensure_tenant(c, &name, id, now)).await
@@ -135,15 +155,33 @@ impl Ledger for Sqlite {
 
 fn ensure_tenant(c: &Connection, name: &str, new_id: Uuid, now: Timestamp) -> Result<(Tenant, bool)> {
     let mut find = c.prepare_cached(TENANT)?;
-    let found =
-        find.query_row([name], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?))).optional()?;
-    if let Some((key, bytes, name)) = found {
-        return Ok((Tenant { key: TenantKey(key), id: id(&bytes)?, name }, false));
+    match find.query_row([name], columns).optional()? {
+        Some(found) => Ok((tenant(found)?, false)),
+        None => Ok((new_tenant(c, name, new_id, now)?, true)),
     }
+}
+
+fn tenants(c: &Connection) -> Result<Vec<Tenant>> {
+    let mut all = c.prepare_cached(ALL_TENANTS)?;
+    let rows: Vec<TenantColumns> = all.query_map([], columns)?.collect::<rusqlite::Result<_>>()?;
+    rows.into_iter().map(tenant).collect()
+}
+
+fn new_tenant(c: &Connection, name: &str, new_id: Uuid, now: Timestamp) -> Result<Tenant> {
     c.prepare_cached(NEW_TENANT)?.execute(params![new_id.as_bytes(), name])?;
     let key = u32::try_from(c.last_insert_rowid()).map_err(|_| StoreError::Broken("there are too many tenants".into()))?;
     c.prepare_cached(KEEP_POLICY)?.execute(params![key, 1, now.0, "{}"])?;
-    Ok((Tenant { key: TenantKey(key), id: new_id, name: name.to_owned() }, true))
+    Ok(Tenant { key: TenantKey(key), id: new_id, name: name.to_owned() })
+}
+
+type TenantColumns = (u32, Vec<u8>, String);
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<TenantColumns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn tenant((key, bytes, name): TenantColumns) -> Result<Tenant> {
+    Ok(Tenant { key: TenantKey(key), id: id(&bytes)?, name })
 }
 
 fn policy_version(c: &Connection, tenant: TenantKey) -> Result<i64> {
