@@ -188,6 +188,12 @@ async fn the_silences_have_reasons(stage: &Stage) {
         assert_eq!(why_no_mail(&stage.api, &event, person).await.as_deref(), Some(reason), "{person}");
         let said = stage.server.cli(&["why", &event, &format!("{person}@example.org"), "--json"]).ended(0);
         assert!(said.out.contains(&format!("\"{reason}\"")), "{person}: {}", said.out);
+        let by = match reason {
+            "policy_off" => "AllowMissedCallNotifications",
+            "preference_off" => "MissedCallNotificationEnabled",
+            _ => continue,
+        };
+        assert!(said.out.contains(by), "{person}: what turned it off is not named: {}", said.out);
     }
 }
 

@@ -105,7 +105,7 @@ async fn each_act_and_the_switch(database: Option<String>) {
     assert_eq!(told_once.len(), 5);
     let event = silent["events"][0]["id"].as_str().expect("an event").to_owned();
     let why = stage.api.why(&event, "ines@example.org").await;
-    assert!(why.to_string().contains("policy_off"), "{why}");
+    assert!(why.to_string().contains("policy_off") && why.to_string().contains("AutomaticallySendEmailsToUsers was off"), "{why}");
     let shown = stage.api.get("conferencing-users/ines@example.org").await;
     assert_eq!((&shown["pin"], &shown["pinToBeHandedOver"]), (&json!("********"), &json!(true)));
     act(&stage, "ines", "send-info", json!({})).await;

@@ -201,7 +201,14 @@ async fn what_the_organization_decides_and_what_time_brings_is_explained_too() {
     told(&stage, &off, "cyd", &[("apns", "suppress", "org_switch_off")]).await;
     stage.api.set("push.apns.enabled", json!(true)).await;
     stage.api.set("custom.email", json!("fallback")).await;
-    told(&stage, &off, "ada", &[("apns", "suppress", "org_switch_off")]).await;
+    // Explained from the policy of then, and named.
+    let ada = told(&stage, &off, "ada", &[("apns", "suppress", "org_switch_off")]).await;
+    let says = |channel: &str| {
+        let decisions = ada["decisions"].as_array().expect("decisions");
+        decisions.iter().find(|one| one["channel"] == channel).expect("a row")["reason"].as_str().expect("a sentence").to_owned()
+    };
+    assert_eq!(says("apns"), "the organization turned this push service off: setting push.apns.enabled");
+    assert_eq!(says("email"), "a policy turns this off: setting custom.email");
 
     let held = stage.api.send(&json!({"title": "Short", "body": "x", "groups": ["sleepers"], "expiresIn": "2s"})).await;
     let held = held["id"].as_str().expect("an id");

@@ -115,7 +115,7 @@ impl Card {
             locale,
             private: self.event.private,
             at: self.event.due_at,
-            organization: &inner.tenant.name,
+            organization: policy.organization(&inner.tenant.name),
             branding: Branding::of(&policy),
         });
         if crate::happenings::is_test(&self.event.data) {
@@ -192,7 +192,7 @@ pub(crate) fn told(inner: &Inner, event: &EventRow) -> Option<(String, String)> 
         locale,
         private: false,
         at: event.due_at,
-        organization: &inner.tenant.name,
+        organization: policy.organization(&inner.tenant.name),
         branding: Branding::of(&policy),
     });
     Some((marked(event, words.title), words.body))

@@ -8,8 +8,9 @@ use crate::gaps::GapView;
 use model::decision::{Case, Decision, Rule, Verdict, explain};
 use model::directory::{MemberKind, Platform};
 use model::event::EventState;
-use model::policy::{PolicySnapshot, Terms};
+use model::policy::{EmailRule, PolicySnapshot, Terms, switch_of};
 use model::roles::{Actor, Permission};
+use model::source::{EventTypeDeclaration, Source};
 use model::{ChannelKind, DeviceKey, Facts, Locale, Reason, ReceiptKind, Refusal, State, Timestamp};
 use serde::Serialize;
 use std::collections::hash_map::Entry;
@@ -140,6 +141,41 @@ fn named(reason: Reason) -> Option<Reason> {
     Some(reason).filter(|r| *r != Reason::None)
 }
 
+/// Tells reasons in one language, with what it was that objected: a switch, a setting, or what the event's source knows from
+/// what the event says.
+struct Teller<'a> {
+    event: &'a EventRow,
+    kind: Option<(&'a dyn Source, &'static EventTypeDeclaration)>,
+    locale: Locale,
+}
+
+impl Teller<'_> {
+    fn tell(&self, reason: Reason, channel: ChannelKind, terms: &Terms) -> String {
+        reason.sentence_with(self.objector(reason, channel, terms).as_deref(), self.locale)
+    }
+
+    fn objector(&self, reason: Reason, channel: ChannelKind, terms: &Terms) -> Option<String> {
+        if reason == Reason::OrgSwitchOff {
+            return switch_of(channel).map(|key| self.setting(key));
+        }
+        let (source, kind) = self.kind?;
+        if terms.objection(channel) == Some(reason) {
+            return source.objector(reason, &self.event.data, self.locale);
+        }
+        match kind.email {
+            EmailRule::Setting(key) if reason == Reason::PolicyOff && channel == ChannelKind::Email => Some(self.setting(key)),
+            EmailRule::Setting(_) | EmailRule::Only | EmailRule::Never => None,
+        }
+    }
+
+    fn setting(&self, key: &str) -> String {
+        match self.locale {
+            Locale::En => format!("setting {key}"),
+            Locale::Fr => format!("paramètre {key}"),
+        }
+    }
+}
+
 impl Engine {
     /// Why `person` (an id, external id or UPN) got, or did not get, an event.
     ///
@@ -191,7 +227,8 @@ impl Engine {
         let wrong = |e| crate::refusal("delivery", e);
         let (records, receipts) = inner.store.deliveries_of(event.key, person.key).await.map_err(wrong)?;
         let things = self.things(&records, &receipts).await?;
-        let kind = inner.event_type(&event.kind).map(|(_, kind)| kind);
+        let teller = Teller { event, kind: inner.event_type(&event.kind), locale };
+        let kind = teller.kind.map(|(_, kind)| kind);
         // A type that this build does not know any more has nothing to say for itself.
         let by = |policy: &PolicySnapshot| match kind {
             Some(kind) => inner.terms(policy, kind, &event.data),
@@ -207,7 +244,7 @@ impl Engine {
                     *open.insert(by(&policy))
                 }
             };
-            views.push(recorded(event, record, &terms, &things, &receipts, locale));
+            views.push(recorded(&teller, record, &terms, &things, &receipts));
         }
         let policy = inner.standing.policy();
         let terms = by(&policy);
@@ -215,10 +252,10 @@ impl Engine {
         let facts = facts.await.map_err(wrong)?;
         if records.is_empty() {
             let only = by_device_only.then_some(event.addressed.devices.as_slice());
-            views.extend(self.unplanned(event, &facts, &policy, &terms, only, locale).await?);
+            views.extend(self.unplanned(&teller, &facts, &policy, &terms, only).await?);
         }
         if kind.is_some_and(|k| k.inbox) {
-            views.extend(self.in_the_inbox(event, &facts, &policy, &terms, &receipts, locale));
+            views.extend(self.in_the_inbox(&teller, &facts, &policy, &terms, &receipts));
         }
         Ok(views)
     }
@@ -271,25 +308,24 @@ impl Engine {
     /// A person whose page is not planned: what the rules say now, or that it was stopped before.
     async fn unplanned(
         &self,
-        event: &EventRow,
+        teller: &Teller<'_>,
         facts: &FactsPage,
         policy: &PolicySnapshot,
         terms: &Terms,
         only: Option<&[DeviceKey]>,
-        locale: Locale,
     ) -> crate::Result<Vec<DecisionView>> {
-        let capped = HashSet::new();
+        let (event, capped) = (teller.event, HashSet::new());
         let setting = self.bearings(event, policy, terms, &capped);
         let mut views = Vec::new();
         for subject in subjects(facts) {
             let mut candidates = Vec::new();
             setting.candidates(subject, only, &mut candidates);
             for candidate in candidates {
-                let mut view = ruled(&setting, &candidate, locale);
+                let mut view = ruled(&setting, &candidate, teller);
                 if event.state == EventState::Cancelled {
                     (view.verdict, view.rule) = (Verdict::Suppress, Rule::Default);
                     view.reason_code = Some(Reason::Cancelled);
-                    view.reason = Reason::Cancelled.sentence(locale).to_owned();
+                    view.reason = Reason::Cancelled.sentence(teller.locale).to_owned();
                 }
                 if let Some(key) = candidate.device {
                     let device = self.inner.store.device(self.inner.tenant_key(), key).await.map_err(|e| crate::refusal("device", e))?;
@@ -304,17 +340,16 @@ impl Engine {
     /// The inbox has no row: it is there once the event may travel and the person is active.
     fn in_the_inbox(
         &self,
-        event: &EventRow,
+        teller: &Teller<'_>,
         facts: &FactsPage,
         policy: &PolicySnapshot,
         terms: &Terms,
         receipts: &[ReceiptRow],
-        locale: Locale,
     ) -> Option<DecisionView> {
         let person = facts.people.first()?;
-        let capped = HashSet::new();
+        let (event, capped) = (teller.event, HashSet::new());
         let setting = self.bearings(event, policy, terms, &capped);
-        let mut view = ruled(&setting, &setting.inbox(person), locale);
+        let mut view = ruled(&setting, &setting.inbox(person), teller);
         let there = view.verdict == Verdict::Deliver && event.inbox_seq.is_some();
         let state = match (there, view.verdict, event.state) {
             (_, _, EventState::Cancelled) => State::Cancelled,
@@ -366,19 +401,19 @@ fn outside(event: &EventRow, locale: Locale) -> DecisionView {
     }
 }
 
-fn others(decided: Rule, case: &Case<'_>, locale: Locale) -> Vec<OtherView> {
+fn others(decided: Rule, case: &Case<'_>, teller: &Teller<'_>) -> Vec<OtherView> {
     let all = explain(case).into_iter().filter(|(rule, _)| *rule != decided);
     all.map(|(rule, Decision { verdict, reason, .. })| OtherView {
         rule,
         verdict,
         reason_code: named(reason),
-        reason: reason.sentence(locale).to_owned(),
+        reason: teller.tell(reason, case.channel, case.terms),
     })
     .collect()
 }
 
 /// A candidate that has no row.
-fn ruled(setting: &Setting<'_>, candidate: &Candidate, locale: Locale) -> DecisionView {
+fn ruled(setting: &Setting<'_>, candidate: &Candidate, teller: &Teller<'_>) -> DecisionView {
     let decision = candidate.decision;
     let case = Case {
         channel: candidate.channel,
@@ -395,8 +430,8 @@ fn ruled(setting: &Setting<'_>, candidate: &Candidate, locale: Locale) -> Decisi
         verdict: decision.verdict,
         rule: decision.rule,
         reason_code: named(decision.reason),
-        reason: decision.reason.sentence(locale).to_owned(),
-        others: others(decision.rule, &case, locale),
+        reason: teller.tell(decision.reason, candidate.channel, setting.terms),
+        others: others(decision.rule, &case, teller),
         facts: candidate.facts.names(),
         policy_version: setting.terms.version,
         delivery: None,
@@ -413,16 +448,15 @@ fn verdict_of(record: &DeliveryRecord) -> Verdict {
     }
 }
 
-fn recorded(
-    event: &EventRow,
-    record: &DeliveryRecord,
-    terms: &Terms,
-    things: &Things,
-    receipts: &[ReceiptRow],
-    locale: Locale,
-) -> DecisionView {
-    let case =
-        Case { channel: record.channel, urgency: event.urgency, terms, facts: record.facts, quiet_until: record.due, now: record.due };
+fn recorded(teller: &Teller<'_>, record: &DeliveryRecord, terms: &Terms, things: &Things, receipts: &[ReceiptRow]) -> DecisionView {
+    let case = Case {
+        channel: record.channel,
+        urgency: teller.event.urgency,
+        terms,
+        facts: record.facts,
+        quiet_until: record.due,
+        now: record.due,
+    };
     let rule = if record.reason == Reason::ProviderUnavailable && !record.facts.has(Facts::CHANNEL_CONFIGURED) {
         Rule::ChannelConfigured
     } else {
@@ -439,8 +473,8 @@ fn recorded(
         verdict: verdict_of(record),
         rule,
         reason_code: named(record.reason),
-        reason: record.reason.sentence(locale).to_owned(),
-        others: others(rule, &case, locale),
+        reason: teller.tell(record.reason, record.channel, terms),
+        others: others(rule, &case, teller),
         facts: record.facts.names(),
         policy_version: record.policy_version,
         delivery: Some(DeliveryFateView {

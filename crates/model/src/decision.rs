@@ -374,6 +374,16 @@ impl Reason {
         }
     }
 
+    /// The same, with what it was (a setting, a policy) behind it.
+    pub fn sentence_with(self, what: Option<&str>, locale: Locale) -> String {
+        let sentence = self.sentence(locale);
+        match (what, locale) {
+            (None, _) => sentence.to_owned(),
+            (Some(what), Locale::En) => format!("{sentence}: {what}"),
+            (Some(what), Locale::Fr) => format!("{sentence}\u{a0}: {what}"),
+        }
+    }
+
     fn sentences(self) -> (&'static str, &'static str) {
         match self {
             Reason::None => ("nothing objects", "rien ne s’y oppose"),

@@ -231,6 +231,14 @@ pub const SETTINGS: &[SettingDeclaration] = &[
         permission: Permission::SettingsManage,
     },
     SettingDeclaration {
+        key: "branding.name",
+        kind: SettingType::Text { most: 100 },
+        default: "\"\"",
+        help_en: "The organization's name in its mails. Empty: its name in the server's configuration ([server] organization).",
+        help_fr: "Nom de l’organisation dans ses courriels. Vide : son nom dans la configuration du serveur ([server] organization).",
+        permission: Permission::SettingsManage,
+    },
+    SettingDeclaration {
         key: "branding.colour",
         kind: SettingType::Colour,
         default: "\"\"",
@@ -247,6 +255,17 @@ pub const SETTINGS: &[SettingDeclaration] = &[
         permission: Permission::SettingsManage,
     },
 ];
+
+/// The organization's switch of a channel. Email and inbox have none.
+pub fn switch_of(channel: ChannelKind) -> Option<&'static str> {
+    match channel {
+        ChannelKind::Apns => Some("push.apns.enabled"),
+        ChannelKind::Fcm => Some("push.fcm.enabled"),
+        ChannelKind::Wns => Some("push.wns.enabled"),
+        ChannelKind::WebPush => Some("push.webpush.enabled"),
+        ChannelKind::Email | ChannelKind::Inbox => None,
+    }
+}
 
 /// When a kind of event also goes by email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,15 +342,14 @@ impl PolicySnapshot {
         self.get(key).and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// Whether the organization's switch lets this channel travel. Email and inbox have none.
+    /// Whether the organization's switch lets this channel travel.
     pub fn channel_enabled(&self, channel: ChannelKind) -> bool {
-        match channel {
-            ChannelKind::Apns => self.switch("push.apns.enabled"),
-            ChannelKind::Fcm => self.switch("push.fcm.enabled"),
-            ChannelKind::Wns => self.switch("push.wns.enabled"),
-            ChannelKind::WebPush => self.switch("push.webpush.enabled"),
-            ChannelKind::Email | ChannelKind::Inbox => true,
-        }
+        switch_of(channel).is_none_or(|key| self.switch(key))
+    }
+
+    /// The organization's name in its mails; `of_house` is the one that it has otherwise.
+    pub fn organization<'a>(&'a self, of_house: &'a str) -> &'a str {
+        self.get("branding.name").and_then(Value::as_str).map(str::trim).filter(|name| !name.is_empty()).unwrap_or(of_house)
     }
 
     /// The organization's quiet hours.
@@ -408,6 +426,16 @@ mod tests {
             assert_eq!(d.check(&d.default_value()), Ok(()), "{}", d.key);
             assert!(!d.help_en.is_empty() && !d.help_fr.is_empty());
         }
+    }
+
+    #[test]
+    fn mails_bear_the_organizations_name_unless_they_have_one_of_their_own() {
+        let named = |name: &str| PolicySnapshot::new(1, SETTINGS, BTreeMap::from([("branding.name".to_owned(), json!(name))]));
+        let name = |policy: PolicySnapshot| policy.organization("Example Ltd").to_owned();
+        assert_eq!(name(PolicySnapshot::new(1, SETTINGS, BTreeMap::new())), "Example Ltd");
+        assert_eq!((name(named("")), name(named(" "))), ("Example Ltd".to_owned(), "Example Ltd".to_owned()));
+        assert_eq!(name(named("The Example")), "The Example");
+        assert_eq!(name(named("two\nlines")), "Example Ltd", "what the setting does not take");
     }
 
     #[test]

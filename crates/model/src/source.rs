@@ -133,6 +133,14 @@ pub trait Source: Send + Sync + 'static {
         self.objection(kind, data, settings)
     }
 
+    /// What it was that objected ([`Source::objection_on`]), in words that stand behind the reason's sentence: which policy or setting
+    /// turned it off. From what the event says and the settings of the decision, never from what holds now; `None` where the
+    /// reason says it all.
+    fn objector(&self, reason: Reason, data: &Value, locale: Locale) -> Option<String> {
+        let _ = (reason, data, locale);
+        None
+    }
+
     /// Whether settings go together that are fine each by itself.
     ///
     /// # Errors
@@ -213,7 +221,7 @@ pub struct Telling<'a> {
     pub private: bool,
     /// When it was accepted.
     pub at: Timestamp,
-    /// Name of the organization.
+    /// Name of the organization, as its mails show it.
     pub organization: &'a str,
     /// How its mails look.
     pub branding: Branding<'a>,

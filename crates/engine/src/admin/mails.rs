@@ -136,7 +136,7 @@ impl Engine {
             locale,
             private: false,
             at: self.now(),
-            organization: &self.inner.tenant.name,
+            organization: policy.organization(&self.inner.tenant.name),
             branding: Branding::of(&policy),
         });
         let from = words.mail.from.map(|(name, address)| MailSender { name, address });

@@ -75,8 +75,13 @@ pub(super) fn mail(change: Change, asked: Asked, automatic: bool) -> Option<Due>
 /// Why an event is not mailed: automatic mails are off, or were when it happened.
 pub(super) fn objection(kind: &'static str, data: &Value, settings: &PolicySnapshot) -> Option<Reason> {
     let said = |name: &str| data.get(name).and_then(Value::as_bool).unwrap_or(false);
-    let off = said(OFF) || !settings.switch(settings::AUTOMATIC_MAILS);
+    let off = was_off(data) || !settings.switch(settings::AUTOMATIC_MAILS);
     (kind != INFO && off && !said(ASKED)).then_some(Reason::PolicyOff)
+}
+
+/// Whether automatic mails were off already when it happened.
+pub(super) fn was_off(data: &Value) -> bool {
+    data.get(OFF).and_then(Value::as_bool).unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -29,3 +29,7 @@ remove-text = Meetings that you have scheduled already still show a phone number
 
 preview = Your audio conferencing at { $organization }.
 notice = You receive this mail because { $organization } manages your audio conferencing.
+
+# What stopped a mail: behind "a policy turns this off".
+off-by-setting = AutomaticallySendEmailsToUsers is off (setting { $setting })
+off-when-it-happened = AutomaticallySendEmailsToUsers was off when it happened (setting { $setting })

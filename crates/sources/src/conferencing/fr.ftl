@@ -29,3 +29,7 @@ remove-text = Les réunions que vous avez déjà planifiées montrent encore un 
 
 preview = Votre audioconférence chez { $organization }.
 notice = Vous recevez ce courriel parce que { $organization } gère votre audioconférence.
+
+# Ce qui a arrêté un courriel : après « une stratégie désactive cet envoi ».
+off-by-setting = AutomaticallySendEmailsToUsers est désactivé (paramètre { $setting })
+off-when-it-happened = AutomaticallySendEmailsToUsers était désactivé à ce moment-là (paramètre { $setting })

@@ -7,6 +7,7 @@
 use super::{CHANGED, DISABLED, ENABLED, PIN_RESET};
 use crate::letterhead::{self, Letter};
 use crate::phrases::Phrases;
+use model::Locale;
 use model::source::{Content, Mail, Telling, Words};
 use serde_json::Value;
 use std::sync::LazyLock;
@@ -43,6 +44,12 @@ pub(super) fn words(telling: &Telling<'_>) -> Words {
     let mail =
         Mail { subject: heading.clone(), text, html, from: sender(&content.data), thread: Some(THREAD.to_owned()), ..Mail::default() };
     Words { event, kind, locale, private, title: heading, body: preview, mail }
+}
+
+/// Which setting stopped a mail.
+pub(super) fn off(when_it_happened: bool, locale: Locale) -> String {
+    let phrase = if when_it_happened { "off-when-it-happened" } else { "off-by-setting" };
+    PHRASES.say(locale, phrase, &[("setting", super::settings::AUTOMATIC_MAILS)])
 }
 
 fn heading(kind: &str) -> &'static str {
@@ -124,7 +131,7 @@ fn sender(data: &Value) -> Option<(String, String)> {
 
 /// Every phrase that the code above says, with the phrases in the files held against it by a test.
 #[cfg(test)]
-pub(super) const PHRASES_SAID: [&str; 22] = [
+pub(super) const PHRASES_SAID: [&str; 24] = [
     "changed-heading",
     "changed-text",
     "disabled-heading",
@@ -141,6 +148,8 @@ pub(super) const PHRASES_SAID: [&str; 22] = [
     "notice",
     "number-missing",
     "number-missing-text",
+    "off-by-setting",
+    "off-when-it-happened",
     "old-id-text",
     "preview",
     "remove-text",
@@ -152,5 +161,5 @@ pub(super) const PHRASES_SAID: [&str; 22] = [
 /// One phrase, for the test that holds the languages together.
 #[cfg(test)]
 pub(super) fn phrase(locale: model::Locale, phrase: &str) -> String {
-    PHRASES.say(locale, phrase, &[("organization", "Lumen"), ("name", "Name"), ("value", "1")])
+    PHRASES.say(locale, phrase, &[("organization", "Lumen"), ("name", "Name"), ("value", "1"), ("setting", "a.setting")])
 }

@@ -86,6 +86,10 @@ impl Source for Conferencing {
         due::objection(kind, data, settings)
     }
 
+    fn objector(&self, reason: Reason, data: &Value, locale: Locale) -> Option<String> {
+        (reason == Reason::PolicyOff).then(|| mails::off(due::was_off(data), locale))
+    }
+
     fn check_settings(&self, settings: &PolicySnapshot) -> Result<(), Fault> {
         settings::check(settings)
     }

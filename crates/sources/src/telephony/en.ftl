@@ -39,3 +39,8 @@ private-voicemail-body = Open the app to see who left it.
 # Small print of the mail.
 notice-missed = You receive this mail because { $organization } tells you about calls that you missed. Your administrator can turn these mails off.
 notice-voicemail = You receive this mail because somebody left a voice message in your mailbox at { $organization }.
+
+# What turned the mail of a missed call off: behind "a policy turns this off" or "the person turned it off".
+off-by-policy = the mailbox policy { $policy } has AllowMissedCallNotifications off
+off-by-some-policy = the mailbox policy has AllowMissedCallNotifications off
+off-by-mailbox = the mailbox has MissedCallNotificationEnabled off

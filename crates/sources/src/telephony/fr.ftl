@@ -39,3 +39,8 @@ private-voicemail-body = Ouvrez l’application pour voir qui l’a laissé.
 # Petits caractères du courriel.
 notice-missed = Vous recevez ce courriel parce que { $organization } vous signale les appels que vous avez manqués. Votre administrateur peut désactiver ces courriels.
 notice-voicemail = Vous recevez ce courriel parce qu’un message vocal a été laissé dans votre boîte vocale chez { $organization }.
+
+# Ce qui a désactivé le courriel d’un appel manqué : après « une stratégie désactive cet envoi » ou « la personne l’a désactivé ».
+off-by-policy = la stratégie de boîte vocale { $policy } désactive AllowMissedCallNotifications
+off-by-some-policy = la stratégie de boîte vocale désactive AllowMissedCallNotifications
+off-by-mailbox = la boîte vocale désactive MissedCallNotificationEnabled

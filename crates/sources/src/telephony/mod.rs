@@ -116,6 +116,10 @@ impl Source for Telephony {
         telling::objection(Some(channel), kind, data)
     }
 
+    fn objector(&self, reason: Reason, data: &Value, locale: Locale) -> Option<String> {
+        telling::objector(reason, data, locale)
+    }
+
     fn wants(&self, acting: &Acting<'_>) -> Vec<Wanted> {
         match acting.kind {
             ObjectKind::MailboxPolicy => mailbox_policy::wants(acting),

@@ -26,6 +26,7 @@ pub(super) fn content(kind: &str, locale: Locale, now: Timestamp) -> Option<Cont
         timezone: Some(zone.to_owned()),
         verdict: if kind == VOICEMAIL_RECEIVED { Finding::VoiceMessageLeft } else { Finding::Missed },
         ending: Ending::NoAnswer,
+        policy_name: None,
         policy_allows: true,
         mailbox_allows: true,
         audio: None,

@@ -6,6 +6,7 @@
 
 use super::calls::{Ending, Finding, Verdict};
 use super::{CALL_MISSED, VOICEMAIL_RECEIVED, mailbox, policy_fields};
+use model::Locale;
 use model::calls::Caller;
 use model::channel::ChannelKind;
 use model::decision::Reason;
@@ -52,6 +53,9 @@ pub struct Told {
     pub verdict: Finding,
     /// How it ended.
     pub ending: Ending,
+    /// What the mailbox's policy is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_name: Option<String>,
     /// Whether the mailbox policy lets missed calls be mailed.
     pub policy_allows: bool,
     /// Whether the mailbox does.
@@ -94,6 +98,7 @@ pub fn happenings(verdict: &Verdict, called: &Called<'_>, late: bool) -> Vec<Hap
         timezone: called.person.timezone.clone(),
         verdict: verdict.finding,
         ending: verdict.ending,
+        policy_name: Some(called.policy.name.clone()).filter(|name| !name.is_empty()),
         policy_allows: flag(called.policy, policy_fields::MISSED_CALLS),
         mailbox_allows: flag(called.mailbox, mailbox::MISSED_CALLS),
         audio: None,
@@ -154,6 +159,16 @@ pub(super) fn objection(channel: Option<ChannelKind>, kind: &str, data: &Value) 
     match channel {
         Some(ChannelKind::Email) | None if off("policyAllows") => Some(Reason::PolicyOff),
         Some(ChannelKind::Email) | None if off("mailboxAllows") => Some(Reason::PreferenceOff),
+        _ => None,
+    }
+}
+
+/// What turned the mail off, by the reason that [`objection`] gave: the mailbox policy under its name of then, or the mailbox.
+pub(super) fn objector(reason: Reason, data: &Value, locale: Locale) -> Option<String> {
+    match (reason, super::fields::text(data, "policyName")) {
+        (Reason::PolicyOff, Some(policy)) => Some(super::words::say(locale, "off-by-policy", &[("policy", policy)])),
+        (Reason::PolicyOff, None) => Some(super::words::say(locale, "off-by-some-policy", &[])),
+        (Reason::PreferenceOff, _) => Some(super::words::say(locale, "off-by-mailbox", &[])),
         _ => None,
     }
 }

@@ -169,6 +169,6 @@ fn plain(text: &str) -> String {
     text.chars().filter(|letter| *letter != LINK_PLACE && !letter.is_control()).collect()
 }
 
-fn say(locale: Locale, phrase: &str, variables: &[(&str, &str)]) -> String {
+pub(super) fn say(locale: Locale, phrase: &str, variables: &[(&str, &str)]) -> String {
     PHRASES.say(locale, phrase, variables)
 }

@@ -275,6 +275,23 @@ fn another_sender_needs_an_address_and_a_name_and_a_logo_needs_https() {
 }
 
 #[test]
+fn what_stopped_a_mail_is_told_with_its_setting_and_whether_it_was_off_already_when_it_happened() {
+    let off = settings(&[("conferencing.automatically_send_emails_to_users", json!(false))]);
+    let (later, before) = (json!({}), json!({"off": true}));
+    let objector = |data: &Value, policy: &PolicySnapshot, locale| {
+        Conferencing.objection(ENABLED, data, policy).and_then(|reason| Conferencing.objector(reason, data, locale))
+    };
+    let setting = "conferencing.automatically_send_emails_to_users";
+    let now = format!("AutomaticallySendEmailsToUsers is off (setting {setting})");
+    assert_eq!(objector(&later, &off, Locale::En), Some(now));
+    let then = format!("AutomaticallySendEmailsToUsers was off when it happened (setting {setting})");
+    assert_eq!(objector(&before, &settings(&[]), Locale::En), Some(then), "from the event, not from what holds now");
+    let french = objector(&later, &off, Locale::Fr).expect("told");
+    assert_eq!(french, format!("AutomaticallySendEmailsToUsers est désactivé (paramètre {setting})"));
+    assert_eq!(objector(&later, &settings(&[]), Locale::En), None);
+}
+
+#[test]
 fn every_cmdlet_reaches_something_that_is_declared_and_every_name_is_said_once() {
     let declaration = Conferencing.declaration();
     let mut names = std::collections::BTreeSet::new();

@@ -257,3 +257,32 @@ fn the_directory_is_asked_for_every_spelling_of_a_callers_number() {
     assert_eq!(telling::spellings("+33472100101", &plan), ["+33472100101"]);
     assert!(telling::spellings("bob@example.org", &plan).is_empty());
 }
+
+/// What `why` says behind the reason for which a channel carries nothing.
+fn objector(data: &Value, channel: ChannelKind, locale: Locale) -> Option<String> {
+    let reason = Telephony.objection_on(channel, CALL_MISSED, data, &settings())?;
+    Telephony.objector(reason, data, locale)
+}
+
+#[test]
+fn what_turned_a_mail_off_is_told_by_its_name_from_what_the_event_says() {
+    let missed = |policy: bool, mailbox: bool| {
+        let mut sample: Sample = serde_json::from_str(include_str!("../samples/policy_off_stops_the_mail_alone.json")).expect("a sample");
+        (sample.policy_allows, sample.mailbox_allows) = (policy, mailbox);
+        events(&sample).remove(0).data
+    };
+    let by_policy = missed(false, false);
+    assert_eq!(by_policy["policyName"], "o");
+    let mail = |data: &Value, locale| objector(data, ChannelKind::Email, locale);
+    assert_eq!(mail(&by_policy, Locale::En).as_deref(), Some("the mailbox policy o has AllowMissedCallNotifications off"));
+    assert_eq!(mail(&by_policy, Locale::Fr).as_deref(), Some("la stratégie de boîte vocale o désactive AllowMissedCallNotifications"));
+    assert_eq!(objector(&by_policy, ChannelKind::Apns, Locale::En), None, "a policy for mails stops no push");
+    let mut older = by_policy.clone();
+    older.as_object_mut().expect("fields").remove("policyName");
+    assert_eq!(mail(&older, Locale::En).as_deref(), Some("the mailbox policy has AllowMissedCallNotifications off"));
+    let by_mailbox = missed(true, false);
+    assert_eq!(mail(&by_mailbox, Locale::En).as_deref(), Some("the mailbox has MissedCallNotificationEnabled off"));
+    assert_eq!(mail(&by_mailbox, Locale::Fr).as_deref(), Some("la boîte vocale désactive MissedCallNotificationEnabled"));
+    assert_eq!(mail(&missed(true, true), Locale::En), None);
+    assert_eq!(Telephony.objector(Reason::Answered, &by_policy, Locale::En), None, "that says it all");
+}
