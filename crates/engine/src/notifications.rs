@@ -155,6 +155,18 @@ pub struct DeliveryQuery {
     pub limit: Option<u32>,
 }
 
+/// Which notifications to list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NotificationQuery {
+    /// Only of this type of event.
+    pub kind: Option<String>,
+    /// Where to go on.
+    pub cursor: Option<String>,
+    /// How many, 1–500.
+    pub limit: Option<u32>,
+}
+
 /// A page of a list.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -265,13 +277,14 @@ impl Engine {
     /// Notifications, newest first.
     ///
     /// # Errors
-    /// `forbidden`; a wrong cursor or limit.
-    pub async fn notifications(&self, actor: &Actor, limit: Option<u32>, cursor: Option<String>) -> crate::Result<Page<NotificationView>> {
+    /// `forbidden`; a wrong kind, cursor or limit.
+    pub async fn notifications(&self, actor: &Actor, query: NotificationQuery) -> crate::Result<Page<NotificationView>> {
         let reach = Reach::alike(self.allow(actor, Permission::DirectoryRead)?);
-        let limit = page_limit(limit)?;
-        let before = cursor.as_deref().map(number_cursor::<i64>).transpose()?.map(EventKey);
+        let limit = page_limit(query.limit)?;
+        let kind = query.kind.map(|kind| self.known_kind(kind)).transpose()?;
+        let before = query.cursor.as_deref().map(number_cursor::<i64>).transpose()?.map(EventKey);
         let inner = &self.inner;
-        let rows = inner.store.events(inner.tenant_key(), None, before, limit + 1).await.map_err(|e| crate::refusal("notification", e))?;
+        let rows = inner.store.events(inner.tenant_key(), kind, before, limit + 1).await.map_err(|e| crate::refusal("notification", e))?;
         let more = rows.len() > limit as usize;
         let mut seen = Vec::new();
         for row in rows.iter().take(limit as usize) {
@@ -287,6 +300,14 @@ impl Engine {
         }
         let next_cursor = rows.get(limit as usize - 1).filter(|_| more).map(|row| row.key.to_string());
         Ok(Page { items, next_cursor })
+    }
+
+    fn known_kind(&self, kind: String) -> crate::Result<String> {
+        if self.inner.event_type(&kind).is_some() {
+            return Ok(kind);
+        }
+        let known: Vec<&str> = self.inner.sources.iter().flat_map(|source| source.declaration().event_types).map(|one| one.name).collect();
+        Err(Refusal::field("kind", format!("takes one of {}, not {kind:?}", known.join(", "))))
     }
 
     /// Deliveries of a notification.

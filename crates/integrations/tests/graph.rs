@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use engine::keys::Keys;
+use engine::notifications::NotificationQuery;
 use engine::{Engine, Parts};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
@@ -161,7 +162,12 @@ impl World {
     }
 
     async fn sent(&self) -> usize {
-        self.engine.notifications(&self.owner, Some(500), None).await.expect("a list").items.len()
+        self.engine
+            .notifications(&self.owner, NotificationQuery { limit: Some(500), ..NotificationQuery::default() })
+            .await
+            .expect("a list")
+            .items
+            .len()
     }
 }
 

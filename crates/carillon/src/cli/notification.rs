@@ -35,9 +35,17 @@ pub struct Notification {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List notifications, newest first
-    #[command(after_help = "Examples:\n  carillon notification list --limit 10\n  carillon notification list --all --json")]
-    List(Portion),
+    /// List notifications, newest first: every event, also those of which nothing went
+    #[command(
+        after_help = "Examples:\n  carillon notification list --limit 10\n  carillon notification list --kind call.missed\n  carillon notification list --all --json"
+    )]
+    List {
+        /// Only of this type of event, such as call.missed
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        #[command(flatten)]
+        portion: Portion,
+    },
     /// Show one, or its deliveries
     #[command(after_help = "Examples:\n  carillon notification show ID\n  carillon notification show ID --deliveries --state held")]
     Show {
@@ -104,9 +112,10 @@ enum Action {
 pub async fn command(args: Notification, out: &Out) -> Result<Exit> {
     let client = args.connection.client()?;
     match args.action {
-        Action::List(portion) => {
-            let page = listing::fetch(&client, &["notifications"], &[], &portion).await?;
-            let columns = ["id", "createdAt", "state", "title", "recipients", "accepted", "failed", "shown", "opened"];
+        Action::List { kind, portion } => {
+            let query: Vec<(&str, &str)> = kind.iter().map(|kind| ("kind", kind.as_str())).collect();
+            let page = listing::fetch(&client, &["notifications"], &query, &portion).await?;
+            let columns = ["id", "createdAt", "kind", "user", "state", "title", "recipients", "accepted", "failed", "shown", "opened"];
             listing::print_rows(out, &page, &columns, "No notification was sent yet.", list_cell)
         }
         Action::Show { id, deliveries: false, .. } => {
@@ -159,10 +168,20 @@ pub async fn command(args: Notification, out: &Out) -> Result<Exit> {
 fn list_cell(item: &Value, column: &str) -> String {
     let counts = &item["counts"];
     match column {
+        "user" => only_user(item).to_owned(),
         "title" if item["title"].is_null() => "(not shown)".into(),
         "recipients" | "accepted" | "shown" | "opened" => field(counts, column),
         "failed" => (number(counts, "rejected") + number(counts, "gone") + number(counts, "expired")).to_string(),
         other => listing::shown(item, other),
+    }
+}
+
+/// To whom it is, where that is one person.
+fn only_user(item: &Value) -> &str {
+    let named = |kind: &str| item["addressed"][kind].as_array().map(Vec::as_slice).unwrap_or_default();
+    match (named("users"), named("groups"), named("devices")) {
+        ([one], [], []) => text(one, "name"),
+        _ => "",
     }
 }
 
@@ -222,6 +241,18 @@ pub fn counts_line(counts: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_shows_the_kind_and_the_one_person_whom_an_event_is_for() {
+        let event =
+            |users: Value, groups: Value| json!({"kind": "call.missed", "addressed": {"groups": groups, "users": users, "devices": []}});
+        let (ada, ben, lyon) = (json!({"name": "ada@example.org"}), json!({"name": "ben@example.org"}), json!({"name": "Lyon"}));
+        let one = event(json!([ada]), json!([]));
+        assert_eq!((list_cell(&one, "kind").as_str(), list_cell(&one, "user").as_str()), ("call.missed", "ada@example.org"));
+        for many in [event(json!([ada, ben]), json!([])), event(json!([ada]), json!([lyon])), event(json!([]), json!([lyon]))] {
+            assert_eq!(list_cell(&many, "user"), "", "{many}");
+        }
+    }
 
     #[test]
     fn a_summary_prints_id_event_and_counts() {

@@ -108,6 +108,7 @@ fn options_repeat_and_json_stands_anywhere() {
     for line in [
         "carillon send --group a --group b --user c --device d --title T --body B --json",
         "carillon --json notification list --limit 3 --data /tmp/x",
+        "carillon notification list --kind call.missed --all --json",
         "carillon notification --data /tmp/x list --json",
         "carillon settings set quiet_hours.default 22:00-07:00",
     ] {

@@ -154,7 +154,10 @@ impl Engine {
                 // Whoever has read a version means an object that has ended meanwhile.
                 None => check_expected(asked.kind.word(), asked.expected, 0)?,
             }
-            let ruling = self.ruling(declared, act, &found, &given).await?;
+            let ruling = match self.ruling(declared, act, &found, &given).await {
+                Ok(ruling) => ruling,
+                Err(refusal) => return Err(self.told_by_name(actor, refusal).await),
+            };
             if let Some(row) = unchanged(&found, &ruling) {
                 let object = Some(self.view_object(declared, row).await?);
                 let remarks = said(ruling.remarks, asked.locale);
@@ -290,8 +293,8 @@ impl Engine {
     /// then the rule may make another.
     async fn taken(
         &self,
-        declared: Declared<'_>,
-        act: &ActDeclaration,
+        actor: &Actor,
+        (declared, act): (Declared<'_>, &ActDeclaration),
         given: &Map<String, Value>,
         ruling: &Ruling,
         by: Uuid,
@@ -299,20 +302,20 @@ impl Engine {
         let kind = declared.declaration.kind;
         let own = ruling.keeping.iter().map(|keeping| (kind, keeping));
         for (kind, keeping) in own.chain(ruling.others.iter().map(|other| (other.kind, &other.keeping))) {
-            let fault = |field| crate::refusal(kind.word(), StoreError::Taken { field, by });
+            let fault = |field| self.refused_for_holder(actor, declared, StoreError::Taken { field, by });
             for key in &keeping.keys {
                 let row = self.inner.store.object_keyed(self.tenant_key(), kind, key).await.map_err(|e| wrong(declared, e))?;
                 if row.is_some_and(|row| row.id == by) {
                     let holder = holder(act, given, key);
-                    return Ok((fault(holder.unwrap_or("name")), holder.is_none()));
+                    return Ok((fault(holder.unwrap_or("name")).await, holder.is_none()));
                 }
             }
             let row = self.named_object(self.declared_object(kind)?, &keeping.name).await?;
             if row.is_some_and(|row| row.id == by) {
-                return Ok((fault("name"), false));
+                return Ok((fault("name").await, false));
             }
         }
-        Ok((wrong(declared, StoreError::Taken { field: "name", by }), false))
+        Ok((self.refused_for_holder(actor, declared, StoreError::Taken { field: "name", by }).await, false))
     }
 
     /// Commits what an act comes to; `None` when the object moved meanwhile or, as long as the caller is patient, when a name that the
@@ -365,11 +368,11 @@ impl Engine {
                 self.inner.work.notify_one();
             }
             Err(StoreError::Stale { .. }) => return Ok(None),
-            Err(StoreError::Taken { by, .. }) => match self.taken(declared, act, given, &ruling, by).await? {
+            Err(StoreError::Taken { by, .. }) => match self.taken(actor, (declared, act), given, &ruling, by).await? {
                 (_, true) if patient => return Ok(None),
                 (refusal, _) => return Err(refusal),
             },
-            Err(error) => return Err(wrong(declared, error)),
+            Err(error) => return Err(self.refused_for_holder(actor, declared, error).await),
         }
         view.revealed = ruling.revealed;
         tracing::debug!(kind = kind.word(), act = act.name, "an act was done");

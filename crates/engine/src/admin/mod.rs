@@ -7,6 +7,7 @@
 //! - `auth`: from a bearer secret to an actor; `scope`: what an actor may see; `names`: from what people write to objects.
 //! - `users`, `groups`, `devices`, `registrations`, `enrolment`, `settings`, `roles`, `assignments`, `tokens`, `alarms`,
 //!   `transfer`: the objects.
+//! - `holders`: who or what is in the way, where a refusal is about another object.
 //! - `acts`: what is written into the audit with each change; `audit`: reading it; `personal`: everything about one person.
 //! - `mails`: how each mail looks, and sending one as a test.
 //! - `own`: what an app on a device may do for itself.
@@ -23,6 +24,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod fields;
 pub mod groups;
+mod holders;
 pub(crate) mod leaving;
 pub mod mails;
 pub mod names;

@@ -8,8 +8,7 @@ use crate::report::{self, Format};
 use crate::routes::{Access, Doc, Route, get, post};
 use axum::extract::State;
 use axum::routing;
-use engine::admin::groups::PageQuery;
-use engine::notifications::{DeliveryQuery, NotificationDraft, NotificationView, ResendOnly};
+use engine::notifications::{DeliveryQuery, NotificationDraft, NotificationQuery, NotificationView, ResendOnly};
 use engine::reach::ReachQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::roles::Permission;
@@ -94,7 +93,11 @@ fn following() -> Vec<Route> {
             ALL,
             routing::get(list),
             doc("listNotifications", "List notifications", READ)
-                .detail("Newest first. Texts are null once erased, and for callers who may not read them.")
+                .detail(
+                    "Newest first, and every event among them, also one of which nothing goes. Texts are null once erased, and for callers who may \
+                     not read them.",
+                )
+                .query("kind", "Only of this type of event, such as `call.missed`.", shape::text())
                 .paged()
                 .gives(200, "A page of notifications.", "NotificationPage"),
         ),
@@ -166,8 +169,8 @@ async fn resend(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>, creatio
     answer::create(&app, &asker, creation, Some(ALL), work, place).await
 }
 
-async fn list(State(app): State<App>, asker: Asker, Query(query): Query<PageQuery>) -> Reply {
-    ok(&app.engine.notifications(&asker.actor, query.limit, query.cursor).await?)
+async fn list(State(app): State<App>, asker: Asker, Query(query): Query<NotificationQuery>) -> Reply {
+    ok(&app.engine.notifications(&asker.actor, query).await?)
 }
 
 async fn show(State(app): State<App>, asker: Asker, Ids([id]): Ids<1>) -> Reply {

@@ -1,6 +1,6 @@
 //! Mails: how each looks, and one sent to a person as a test.
 
-use super::world::World;
+use super::world::{Reply, World};
 use model::channel::Boxed;
 use model::source::Words;
 use model::{Channel, ChannelKind, Lane, Letter, Locale, Outcome, Rendered, Slot};
@@ -88,6 +88,28 @@ async fn every_mail_is_listed_and_can_be_looked_at_in_both_languages() {
 }
 
 #[tokio::test]
+async fn mails_bear_the_name_of_the_branding_where_there_is_one() {
+    let world = World::new().await;
+    let listed = world.get("/api/v1/settings").await.expect(200);
+    assert!(listed.text.contains("branding.name"), "{}", listed.text);
+    for kind in KINDS {
+        let path = format!("/api/v1/mails/{kind}/preview");
+        let set = |name: &str| world.ask("PUT", "/api/v1/settings/branding.name").json(json!({ "value": name })).send();
+        set("Maison & Fils").await.expect(200);
+        let mail = world.get(&path).await.expect(200).json;
+        let part = |name: &str| mail[name].as_str().expect("a text").to_owned();
+        assert!(part("html").contains("Maison &amp; Fils") && part("text").contains("Maison & Fils"), "{kind}: {mail}");
+        assert!(mail["from"].is_null(), "the sender is another matter: {mail}");
+        set("").await.expect(200);
+        let mail = world.get(&path).await.expect(200).json;
+        assert!(mail["html"].as_str().is_some_and(|html| !html.contains("Maison")), "{kind}: {mail}");
+    }
+    let long = json!({"value": "x".repeat(101)});
+    let refused = world.ask("PUT", "/api/v1/settings/branding.name").json(long).send().await;
+    assert_eq!(refused.code(), (422, "invalid_field"));
+}
+
+#[tokio::test]
 async fn a_preview_in_a_browser_is_the_mail_itself_and_may_load_nothing_but_the_logo() {
     let world = World::new().await;
     let colour = json!({"value": "#8a1c5b"});
@@ -125,6 +147,18 @@ async fn a_test_is_marked_goes_in_the_language_asked_for_and_past_the_switch_of_
     world.post("/api/v1/mails/call.missed/test", json!({"user": ada, "locale": "en"})).await.expect(201);
     let second = &post.received(2).await[1];
     assert!(second.starts_with("[Test] Missed call from Alex Example"), "{second}");
+    // Every event is listed, with its kind and whom it is for; one kind can be asked for.
+    let list = async |query: &str| world.get(&format!("/api/v1/notifications{query}")).await;
+    let kinds = |reply: &Reply| {
+        let items = reply.json["items"].as_array().expect("items").iter();
+        items.map(|one| (one["kind"].as_str().unwrap_or("").to_owned(), one["addressed"]["users"][0]["name"].clone())).collect::<Vec<_>>()
+    };
+    let of = |kind: &str| (kind.to_owned(), json!("ada@example.org"));
+    assert_eq!(kinds(&list("").await.expect(200)), [of("call.missed"), of("conferencing.enabled")]);
+    assert_eq!(kinds(&list("?kind=call.missed").await.expect(200)), [of("call.missed")]);
+    assert_eq!(kinds(&list("?kind=custom.notification").await.expect(200)), []);
+    let unknown = list("?kind=call.lost").await;
+    assert!(unknown.faults()[0].1.contains("call.missed") && unknown.code().0 == 422, "{}", unknown.text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

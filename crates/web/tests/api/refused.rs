@@ -345,6 +345,7 @@ async fn queries(world: &World) -> Vec<(&'static str, String, &'static str, &'st
         ("GET", report, "format", "pdf"),
         ("GET", "/api/v1/mails/conferencing.info/preview".into(), "locale", "de"),
         ("GET", "/api/v1/mails/conferencing.info/preview".into(), "format", "pdf"),
+        ("GET", "/api/v1/notifications".into(), "kind", "call.lost"),
         ("GET", deliveries.clone(), "state", "sent"),
         ("GET", deliveries.clone(), "channel", "sms"),
         ("GET", deliveries.clone(), "reason", "because"),
