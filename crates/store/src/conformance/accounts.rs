@@ -38,6 +38,7 @@ async fn a_store_that_has_its_organization_founds_no_other_and_renames_it(stage:
     assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
     assert_eq!(stage.store.head(stage.tenant).await.expect("a head").sequence, 0, "what was not done is not told");
     renamed.rename_tenant(stage.tenant, "story", "another name").await.expect("renamed");
+    drop(renamed);
     let stage = stage.reopen().await;
     let (found, new) = stage.store.found("story", Uuid::from_u128(98)).await.expect("found");
     let one = found.first().expect("one");
