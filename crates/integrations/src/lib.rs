@@ -5,6 +5,7 @@
 //! lives here, and nothing here goes past the engine.
 
 pub mod asterisk;
+mod charset;
 pub mod cloudevents;
 mod door;
 pub mod graph;

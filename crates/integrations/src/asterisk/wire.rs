@@ -1,5 +1,6 @@
 //! The lines of the manager interface: a banner, then blocks of `Name: value` lines, each block ended by an empty line.
 
+use crate::charset;
 use std::fmt;
 
 /// Longest line. Asterisk's own buffers for one value are smaller.
@@ -95,7 +96,7 @@ impl Reader {
             self.append(&rest[..end])?;
             rest = &rest[end + 1..];
             let line = std::mem::take(&mut self.line);
-            let line = String::from_utf8_lossy(&line);
+            let line = charset::line(&line);
             frames.extend(self.line(line.trim_end_matches('\r'))?);
         }
         self.append(rest)?;

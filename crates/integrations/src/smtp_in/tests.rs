@@ -34,7 +34,8 @@ impl Intake for Written {
 
     async fn concerns(&self, dial_plan: &str, extension: &str) -> Result<bool, Refusal> {
         self.seeing()?;
-        Ok(dial_plan == "Lyon" && matches!(extension, "102" | "103"))
+        let names = model::calls::extensions_of(extension, None);
+        Ok(dial_plan == "Lyon" && names.iter().any(|name| matches!(name.as_str(), "102" | "103")))
     }
 
     async fn mailbox_of(&self, address: &str) -> Result<Option<(String, String)>, Refusal> {
@@ -260,7 +261,9 @@ async fn what_was_not_offered_and_what_is_malformed_is_refused() {
 async fn nobody_without_a_mailbox_is_taken_so_nothing_is_relayed() {
     let mut client = Client::greeted(Protocol::Smtp).await;
     client.ask("MAIL FROM:<voicemail@example.test>").await;
-    for stranger in ["bob@example.test", "alice@elsewhere.test", "104@pbx", "alice%elsewhere.test@example.test"] {
+    let strangers = ["bob@example.test", "alice@elsewhere.test", "104@pbx", "alice%elsewhere.test@example.test"];
+    let quoted = ["\"102@evil\"@pbx", "\"102;x\"@pbx", "\"10 2\"@pbx", "\"sip:102\"@pbx"];
+    for stranger in strangers.into_iter().chain(quoted) {
         assert!(client.ask(&format!("RCPT TO:<{stranger}>")).await.starts_with("550 5.1.1"), "{stranger}");
     }
     assert!(client.ask("DATA").await.starts_with("503 5.5.1"), "there is nobody to take it for");

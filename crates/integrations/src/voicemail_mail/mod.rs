@@ -11,13 +11,17 @@
 pub mod route;
 pub(crate) mod whose;
 
-use mail_parser::{Address, Message, MessageParser, MimeHeaders, PartType};
+use crate::charset;
+use mail_parser::{Address, HeaderName, Message, MessageParser, MimeHeaders, PartType};
 use model::calls::{CALLER_CHARS, Caller, ID_CHARS, Leg, LegState};
 use model::refusal::{Refusal, RefusalKind};
 use model::time::Timestamp;
+use std::borrow::Cow;
 
 /// Largest mail that a listener should take: ten minutes of uncompressed telephone audio, encoded for mail, and room.
 pub const MAIL_BYTES: usize = 32 << 20;
+/// Largest header of a mail whose charset is looked at; real ones have a few KiB.
+const HEADER_BYTES: usize = 256 << 10;
 /// Most recipients that are looked at.
 const RECIPIENTS: usize = 32;
 /// Longest name of an audio file.
@@ -59,23 +63,34 @@ pub struct AudioPart {
 /// It is no mail at all, or neither audio nor a header says that it is about a voice message.
 pub fn read(mail: &[u8]) -> Result<VoicemailMail, Refusal> {
     let refused = |detail: &str| Refusal::new(RefusalKind::Malformed, "no_voice_mail", detail);
-    let message = MessageParser::default().parse(mail).ok_or_else(|| refused("this is not a mail: it has no header"))?;
+    let no_mail = || refused("this is not a mail: it has no header");
+    // Encoded words (RFC 2047) stand in headers of other systems' own, too.
+    let parser = MessageParser::new()
+        .with_mime_headers()
+        .with_date_headers()
+        .with_address_headers()
+        .header_id(HeaderName::MessageId)
+        .default_header_text();
+    let whole = parser.parse(mail).ok_or_else(no_mail)?;
+    let header_in_utf8 = header_in_utf8(mail);
+    let alone = header_in_utf8.as_ref().map(|bytes| parser.parse(bytes).ok_or_else(no_mail)).transpose()?;
+    let message = alone.as_ref().unwrap_or(&whole);
     let known = ["X-Asterisk-CallerID", "X-Asterisk-CallerIDName", "X-Voicemail-Caller", "X-Voicemail-Mailbox"];
-    let audio = audio(&message);
-    if audio.is_none() && known.iter().all(|name| header(&message, name, CALLER_CHARS).is_none()) {
+    let audio = audio(&whole);
+    if audio.is_none() && known.iter().all(|name| header(message, name, CALLER_CHARS).is_none()) {
         return Err(refused(
             "this mail is not about a voice message: it has no audio, and none of the headers X-Asterisk-CallerID, X-Voicemail-Caller, X-Voicemail-Mailbox",
         ));
     }
     let message_id = message.message_id().map(|id| line(id, ID_CHARS)).filter(|id| !id.is_empty());
-    let mailbox = header(&message, "X-Voicemail-Mailbox", CALLER_CHARS)
+    let mailbox = header(message, "X-Voicemail-Mailbox", CALLER_CHARS)
         .or_else(|| message_id.as_deref().and_then(mailbox_of_id))
         .or_else(|| message.subject().and_then(mailbox_of_subject));
     Ok(VoicemailMail {
         to: message.to().map(addresses).unwrap_or_default(),
-        caller: caller(&message),
+        caller: caller(message),
         at: message.date().map(|date| Timestamp(date.to_timestamp().saturating_mul(1000))),
-        call_id: header(&message, "X-Voicemail-Call-ID", ID_CHARS),
+        call_id: header(message, "X-Voicemail-Call-ID", ID_CHARS),
         message_id,
         mailbox,
         audio,
@@ -99,6 +114,15 @@ impl VoicemailMail {
             recording: None,
         }
     }
+}
+
+/// The header of a mail, when some of it is not UTF-8, as it has to be to be read: in UTF-8 (RFC 6532 §3.2).
+fn header_in_utf8(mail: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = mail.split_inclusive(|byte| *byte == b'\n');
+    let end = lines.by_ref().take_while(|line| !matches!(line, [b'\n'] | [b'\r', b'\n'])).map(<[u8]>::len).sum::<usize>();
+    let header = mail.get(..end).filter(|header| header.len() <= HEADER_BYTES && std::str::from_utf8(header).is_err())?;
+    let text: String = header.split_inclusive(|byte| *byte == b'\n').map(charset::line).collect::<Vec<Cow<'_, str>>>().concat();
+    Some(format!("{text}\n").into_bytes())
 }
 
 fn caller(message: &Message<'_>) -> Caller {

@@ -51,6 +51,38 @@ fn an_anonymous_caller_stays_anonymous() {
     assert_eq!(read(mail.as_bytes()).expect("a mail").caller, Caller::default());
 }
 
+/// The caller's name in a mail whose header says it so.
+fn name_of(header: &[u8]) -> Option<String> {
+    let mail = captured();
+    let (before, after) = mail.split_once("X-Asterisk-CallerIDName: Bob").expect("a name");
+    let mail = [before.as_bytes(), header, after.as_bytes()].concat();
+    let read = read(&mail).expect("a mail");
+    assert_eq!((read.mailbox.as_deref(), read.audio.is_some(), read.caller.number.as_deref()), (Some("102"), true, Some("101")));
+    read.caller.name
+}
+
+#[test]
+fn an_encoded_name_is_decoded() {
+    for (header, name) in [
+        ("X-Asterisk-CallerIDName: =?ISO-8859-1?Q?Andr=E9?=", "André"),
+        ("X-Voicemail-Caller-Name: =?utf-8?q?L=C3=A9a?=", "Léa"),
+        ("X-Voicemail-Caller-Name: =?utf-8?B?TMOpYQ==?= =?utf-8?q?_Dupont?=", "Léa Dupont"),
+        ("X-Voicemail-Caller-Name: \"=?utf-8?q?L=C3=A9a?=\"", "Léa"),
+        ("X-Voicemail-Caller-Name: Léa\n Dupont", "Léa Dupont"),
+        ("X-Voicemail-Caller-Name: =?utf-8?q?L=C3=A9a", "=?utf-8?q?L=C3=A9a"),
+    ] {
+        assert_eq!(name_of(header.as_bytes()).as_deref(), Some(name), "{header}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_latin() {
+    assert_eq!(name_of(b"X-Asterisk-CallerIDName: Andr\xe9").as_deref(), Some("André"));
+    assert_eq!(name_of(b"X-Asterisk-CallerIDName: Andr\xe9 =?utf-8?q?L=C3=A9a?=\nX-Other: L\xc3\xa9a").as_deref(), Some("André Léa"));
+    let crlf = name_of(b"X-Asterisk-CallerIDName: \x8cuvre\r\nX-Other: x");
+    assert_eq!(crlf.as_deref(), Some("Œuvre"));
+}
+
 #[test]
 fn any_other_mail_is_refused() {
     for mail in ["", "From: a@example.test\nSubject: Lunch in mailbox 102\n\nhi\n", "\u{0}\u{1}"] {

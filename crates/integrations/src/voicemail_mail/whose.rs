@@ -18,20 +18,29 @@ pub(crate) struct Mailbox {
     pub extension: String,
 }
 
-/// The mailbox that an address means: that of the person, or, with a dial plan, the extension in front of the `@`.
+/// The mailbox that an address means: that of the person, or, with a dial plan, the extension in front of the `@`. Nobody has one
+/// whose first part has to stand in quotes (RFC 5321 §4.1.2): of `"102@evil"@pbx` it would be a matter of taste whose that is.
 ///
 /// # Errors
 /// `unavailable`: ask again later.
 pub(crate) async fn mailbox_at(intake: &dyn Intake, dial_plan: Option<&str>, address: &str) -> Result<Option<Mailbox>, Refusal> {
     let address = address.trim().to_ascii_lowercase();
+    let local = address.rsplit_once('@').map_or(address.as_str(), |(local, _)| local);
+    if !local.chars().all(is_atext) {
+        return Ok(None);
+    }
     if let Some((dial_plan, extension)) = intake.mailbox_of(&address).await? {
         return Ok(Some(Mailbox { dial_plan, extension }));
     }
-    let extension = address.rsplit_once('@').map_or(address.as_str(), |(local, _)| local);
     match dial_plan {
-        Some(plan) if !extension.is_empty() => concerned(intake, plan, extension).await,
+        Some(plan) if !local.is_empty() => concerned(intake, plan, local).await,
         Some(_) | None => Ok(None),
     }
+}
+
+/// What stands in the first part of an address without quotes (RFC 5321 §4.1.2, RFC 6531 §3.3).
+fn is_atext(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(letter) || (!letter.is_ascii() && !letter.is_control())
 }
 
 async fn concerned(intake: &dyn Intake, dial_plan: &str, extension: &str) -> Result<Option<Mailbox>, Refusal> {
