@@ -244,7 +244,7 @@ async fn the_audio_of_a_data_url_is_taken_and_another_text_is_a_name() {
     assert_eq!((heard[1].leg.recording.as_deref(), heard[1].recording.as_ref()), (Some("msg0000.wav"), None));
     let large = format!("data:audio/wav;base64,{}", "A".repeat(12 << 20));
     let refused = world.post(EVENTS, STRUCTURED, event(&voice_message(&large)).to_string()).await;
-    assert_eq!((refused.problem(), &refused.json["errors"][0]["field"]), ((413, "too_large"), &json!("recording")));
+    assert_eq!((refused.problem(), &refused.json["errors"][0]["field"]), ((413, "too_large"), &json!("data.recording")));
     let mut ringing = voice_message(&audio);
     ringing["state"] = json!("ringing");
     assert_eq!(world.post(EVENTS, STRUCTURED, event(&ringing).to_string()).await.problem(), (422, "invalid_field"));
@@ -266,8 +266,8 @@ async fn one_wrong_event_of_a_batch_refuses_all_of_it_and_is_named() {
     let mut wrong = leg();
     wrong["callId"] = json!("");
     let refused = world.post(EVENTS, BATCH, json!([event(&leg()), event(&wrong)]).to_string()).await;
-    assert_eq!((refused.problem(), &refused.json["errors"][0]["field"]), ((422, "invalid_field"), &json!("1.callId")));
-    assert!(refused.detail().starts_with("event 1 of the batch: callId"), "{}", refused.detail());
+    assert_eq!((refused.problem(), &refused.json["errors"][0]["field"]), ((422, "invalid_field"), &json!("1.data.callId")));
+    assert!(refused.detail().starts_with("1.data.callId: takes one line"), "{}", refused.detail());
     assert!(world.heard().is_empty());
 }
 
@@ -329,6 +329,16 @@ async fn what_the_intake_refuses_is_said_and_what_is_away_comes_back() {
             assert_eq!(reply.problem(), said);
             assert_eq!(reply.headers.contains_key("retry-after"), said.0 == 503);
         }
+    }
+    let field = |reply: &Reply| reply.json["errors"][0]["field"].as_str().unwrap_or_default().to_owned();
+    for (form, sent, said, named) in [
+        (STRUCTURED, event(&leg()), "dialPlan", "data.dialPlan"),
+        (BATCH, json!([event(&leg())]), "dialPlan", "0.data.dialPlan"),
+        (BATCH, json!([event(&leg()), event(&leg())]), "1.dialPlan", "1.data.dialPlan"),
+    ] {
+        *world.intake.refuses.lock().expect("a lock") = Some(Refusal::field(said, "there is no dial plan \"Lyon\""));
+        let reply = world.post(EVENTS, form, sent.to_string()).await;
+        assert_eq!((field(&reply).as_str(), reply.detail().starts_with(named)), (named, true), "{}", reply.detail());
     }
 }
 

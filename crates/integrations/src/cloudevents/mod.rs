@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use model::refusal::{Refusal, RefusalKind};
+use model::refusal::{Fault, Refusal, RefusalKind};
 use model::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -47,11 +47,31 @@ impl CloudEvent {
     }
 }
 
+/// An event as far as it could be read, and what is wrong with it: attributes at fault are empty.
+pub(crate) struct Read {
+    pub event: CloudEvent,
+    pub faults: Vec<Fault>,
+}
+
 /// Reads what a request brings, in whichever form its `Content-Type` says.
 ///
 /// # Errors
-/// What is not a CloudEvent of version 1.0 with JSON data: the attribute, the rule and the mend.
+/// What is not a CloudEvent of version 1.0 with JSON data: every attribute at fault, the rule and the mend.
 pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Vec<CloudEvent>, Refusal> {
+    let batch = media_type_of(headers) == BATCH;
+    let (mut events, mut faults) = (Vec::new(), Vec::new());
+    for (at, read) in each(headers, body)?.into_iter().enumerate() {
+        faults.extend(if batch { at_place(at, read.faults) } else { read.faults });
+        events.push(read.event);
+    }
+    if faults.is_empty() { Ok(events) } else { Err(Refusal::fields(faults)) }
+}
+
+/// Every event that a request brings, right or wrong.
+///
+/// # Errors
+/// What is no event at all.
+pub(crate) fn each(headers: &HeaderMap, body: &[u8]) -> Result<Vec<Read>, Refusal> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media_type(content_type);
     if media == BATCH {
@@ -60,7 +80,7 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Vec<CloudEvent>, Refusal
             let detail = format!("a batch has at most {BATCH_MOST} events, this one has {}; send several", items.len());
             return Err(Refusal::new(RefusalKind::TooLarge, "too_many_events", detail));
         }
-        let one = |(at, item)| structured(item).map_err(|wrong: Refusal| at_place(at, wrong));
+        let one = |(at, item)| structured(item).map_err(|wrong| in_event(at, wrong));
         return items.into_iter().enumerate().map(one).collect();
     }
     if media == STRUCTURED {
@@ -72,6 +92,10 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Vec<CloudEvent>, Refusal
     Ok(vec![binary(headers, content_type, body)?])
 }
 
+fn media_type_of(headers: &HeaderMap) -> String {
+    media_type(headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default())
+}
+
 fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
@@ -80,12 +104,30 @@ fn malformed(detail: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Malformed, "malformed", detail)
 }
 
-fn at_place(at: usize, mut wrong: Refusal) -> Refusal {
-    for fault in &mut wrong.faults {
-        fault.field = format!("{at}.{}", fault.field);
+/// The faults of an event of a batch, with its place in front of their names.
+fn at_place(at: usize, faults: Vec<Fault>) -> Vec<Fault> {
+    faults.into_iter().map(|fault| Fault { field: format!("{at}.{}", fault.field), ..fault }).collect()
+}
+
+/// A refusal of one event of a batch that is about more than its fields.
+fn in_event(at: usize, wrong: Refusal) -> Refusal {
+    let detail = format!("event {at} of the batch: {}", wrong.detail);
+    Refusal { detail, faults: at_place(at, wrong.faults), ..wrong }
+}
+
+/// What was read, or nothing and the faults noted.
+///
+/// # Errors
+/// A refusal that is about more than fields.
+fn noted<T>(faults: &mut Vec<Fault>, read: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(wrong) if wrong.kind == RefusalKind::Invalid && !wrong.faults.is_empty() => {
+            faults.extend(wrong.faults);
+            Ok(None)
+        }
+        Err(wrong) => Err(wrong),
     }
-    wrong.detail = format!("event {at} of the batch: {}", wrong.detail);
-    wrong
 }
 
 fn json(body: &[u8]) -> Result<Value, Refusal> {
@@ -93,7 +135,7 @@ fn json(body: &[u8]) -> Result<Value, Refusal> {
 }
 
 /// HTTP binding §3.1: attributes in headers, data in the body.
-fn binary(headers: &HeaderMap, content_type: &str, body: &[u8]) -> Result<CloudEvent, Refusal> {
+fn binary(headers: &HeaderMap, content_type: &str, body: &[u8]) -> Result<Read, Refusal> {
     let attribute = |name: &str| -> Result<Option<String>, Refusal> {
         let header = format!("ce-{name}");
         let Some(value) = headers.get(&header) else { return Ok(None) };
@@ -102,21 +144,25 @@ fn binary(headers: &HeaderMap, content_type: &str, body: &[u8]) -> Result<CloudE
         let value = percent_encoding::percent_decode_str(value).decode_utf8();
         value.map(|value| Some(value.into_owned())).map_err(|_| Refusal::field(header, "is not UTF-8 behind its percent-encoding"))
     };
-    let data = if body.is_empty() { Value::Null } else { data_of(content_type, "Content-Type", || json(body))? };
-    event("ce-", attribute, data)
+    let mut faults = Vec::new();
+    let data = if body.is_empty() { Ok(Value::Null) } else { data_of(content_type, "Content-Type", || json(body)) };
+    let data = noted(&mut faults, data)?;
+    event("ce-", attribute, data, faults)
 }
 
 /// JSON format §3: everything in one object.
-fn structured(value: Value) -> Result<CloudEvent, Refusal> {
+fn structured(value: Value) -> Result<Read, Refusal> {
     let Value::Object(mut object) = value else { return Err(malformed("an event in the structured form is a JSON object")) };
     let content_type = object.get("datacontenttype").and_then(Value::as_str).unwrap_or("application/json").to_owned();
     let data = match (object.remove("data"), object.remove("data_base64")) {
-        (Some(_), Some(_)) => return Err(Refusal::field("data_base64", "stands beside data; an event has one of them")),
-        (Some(data), None) => data_of(&content_type, "datacontenttype", || Ok(data))?,
-        (None, Some(data)) => data_of(&content_type, "datacontenttype", || decoded(&data))?,
-        (None, None) => Value::Null,
+        (Some(_), Some(_)) => Err(Refusal::field("data_base64", "stands beside data; an event has one of them")),
+        (Some(data), None) => data_of(&content_type, "datacontenttype", || Ok(data)),
+        (None, Some(data)) => data_of(&content_type, "datacontenttype", || decoded(&data)),
+        (None, None) => Ok(Value::Null),
     };
-    event("", |name| text(&object, name), data)
+    let mut faults = Vec::new();
+    let data = noted(&mut faults, data)?;
+    event("", |name| text(&object, name), data, faults)
 }
 
 fn decoded(data: &Value) -> Result<Value, Refusal> {
@@ -137,12 +183,20 @@ fn text(object: &Map<String, Value>, name: &str) -> Result<Option<String>, Refus
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Array(_)) => Err(Refusal::field(name, "takes a text, not a list")),
+        Some(Value::Object(_)) => Err(Refusal::field(name, "takes a text, not an object")),
         Some(other) => Err(Refusal::field(name, format!("takes a text, not {other}"))),
     }
 }
 
-/// The event of its attributes; `prefix` is what their names have in front where they stand.
-fn event(prefix: &str, attribute: impl Fn(&str) -> Result<Option<String>, Refusal>, data: Value) -> Result<CloudEvent, Refusal> {
+/// The event of its attributes; `prefix` is what their names have in front where they stand. Data that cannot be read are none, and
+/// `faults` says why.
+fn event(
+    prefix: &str,
+    attribute: impl Fn(&str) -> Result<Option<String>, Refusal>,
+    data: Option<Value>,
+    mut faults: Vec<Fault>,
+) -> Result<Read, Refusal> {
     let field = |name: &str| format!("{prefix}{name}");
     let optional = |name: &str| -> Result<Option<String>, Refusal> {
         match attribute(name)? {
@@ -155,12 +209,21 @@ fn event(prefix: &str, attribute: impl Fn(&str) -> Result<Option<String>, Refusa
     let must = |name: &str| {
         optional(name)?.ok_or_else(|| Refusal::field(field(name), "is missing; CloudEvents 1.0 needs specversion, id, source and type"))
     };
-    let version = must("specversion")?;
-    if version != "1.0" {
-        return Err(Refusal::field(field("specversion"), format!("is {version:?}; only 1.0 is taken")));
-    }
-    let time = optional("time")?.map(|time| Timestamp::parse(&time)).transpose().map_err(|wrong| Refusal::field(field("time"), wrong))?;
-    Ok(CloudEvent { id: must("id")?, source: must("source")?, kind: must("type")?, subject: optional("subject")?, time, data })
+    let version = must("specversion").and_then(|version| {
+        if version == "1.0" { Ok(()) } else { Err(Refusal::field(field("specversion"), format!("is {version:?}; only 1.0 is taken"))) }
+    });
+    let time = optional("time")
+        .and_then(|time| time.map(|time| Timestamp::parse(&time)).transpose().map_err(|wrong| Refusal::field(field("time"), wrong)));
+    noted(&mut faults, version)?;
+    let event = CloudEvent {
+        id: noted(&mut faults, must("id"))?.unwrap_or_default(),
+        source: noted(&mut faults, must("source"))?.unwrap_or_default(),
+        kind: noted(&mut faults, must("type"))?.unwrap_or_default(),
+        subject: noted(&mut faults, optional("subject"))?.flatten(),
+        time: noted(&mut faults, time)?.flatten(),
+        data: data.unwrap_or_default(),
+    };
+    Ok(Read { event, faults })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! What an event's type means stands in [`KINDS`]; a type that is not there is refused with those that are.
 
 use super::recording::take_recording;
-use super::{BATCH, CloudEvent, STRUCTURED, at_place, read};
+use super::{BATCH, CloudEvent, Read, STRUCTURED, at_place, each, in_event, noted};
 use crate::door::{Asked, Door, media_type, other_media};
 use crate::intake::{HeardLeg, Intake};
 use axum::Router;
@@ -13,6 +13,7 @@ use engine::Engine;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::Refusal;
 use model::calls::{LEG_TYPE, Leg};
+use model::refusal::Fault;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use web::problem::Problem;
@@ -56,20 +57,46 @@ async fn take(intake: Arc<dyn Intake>, asked: Asked) -> Result<Value, Problem> {
     let legs = legs(&asked.headers, &asked.body)?;
     let accepted = legs.len();
     if accepted > 0 {
-        intake.take(legs).await?;
+        let batch = media_type(&asked.headers) == BATCH;
+        intake.take(legs).await.map_err(|wrong| placed(wrong, batch, accepted))?;
     }
     Ok(json!({ "accepted": accepted }))
 }
 
-/// Everything that a request says, or the first thing that is wrong with it.
+/// What the intake says of the fields of legs, by where they stand in what was sent. Of several legs it says the place itself.
+fn placed(wrong: Refusal, batch: bool, legs: usize) -> Refusal {
+    let place = |fault: Fault| {
+        let (at, field) = match fault.field.split_once('.').filter(|(at, _)| legs > 1 && at.parse::<usize>().is_ok()) {
+            Some((at, field)) => (at, field),
+            None => ("0", fault.field.as_str()),
+        };
+        let field = if batch { format!("{at}.data.{field}") } else { format!("data.{field}") };
+        Fault { field, ..fault }
+    };
+    renamed(wrong, place)
+}
+
+/// Most wrong fields of a batch that are named; no telephone system reads more.
+const FAULTS_MOST: usize = 100;
+
+/// Everything that a request says, or everything that is wrong with it.
 ///
 /// # Errors
-/// As [`read`]; an event of a type that is not known here; data that are not what its type says.
+/// As [`super::read`]; an event of a type that is not known here; data that are not what its type says.
 pub(crate) fn legs(headers: &HeaderMap, body: &[u8]) -> Result<Vec<HeardLeg>, Refusal> {
     let batch = media_type(headers) == BATCH;
-    let one = |(at, event)| meant(event).map_err(|wrong| if batch { at_place(at, wrong) } else { wrong });
-    let said: Vec<Said> = read(headers, body)?.into_iter().enumerate().map(one).collect::<Result<_, _>>()?;
-    Ok(said.into_iter().map(|Said::Leg(leg)| *leg).collect())
+    let (mut legs, mut faults) = (Vec::new(), Vec::new());
+    for (at, read) in each(headers, body)?.into_iter().enumerate() {
+        let mut wrong = Vec::new();
+        let said = meant(read, &mut wrong).map_err(|wrong| if batch { in_event(at, wrong) } else { wrong })?;
+        legs.extend(said.map(|Said::Leg(leg)| *leg));
+        faults.extend(if batch { at_place(at, wrong) } else { wrong });
+        if faults.len() >= FAULTS_MOST {
+            faults.truncate(FAULTS_MOST);
+            break;
+        }
+    }
+    if faults.is_empty() { Ok(legs) } else { Err(Refusal::fields(faults)) }
 }
 
 /// What a stranger may send, for tests that read arbitrary bytes: `name: value`, one a line, and a body.
@@ -90,16 +117,47 @@ pub fn read_by_strangers(headers: &str, body: &[u8]) {
     }
 }
 
-fn meant(event: CloudEvent) -> Result<Said, Refusal> {
-    if let Some((_, reader)) = KINDS.iter().find(|(kind, _)| *kind == event.kind) {
-        return reader(event);
+/// What an event means, or nothing and what is wrong with it.
+fn meant(read: Read, faults: &mut Vec<Fault>) -> Result<Option<Said>, Refusal> {
+    let Read { event, faults: wrong } = read;
+    let known = |name: &str| wrong.iter().any(|fault| fault.field == name);
+    // Data that could not be read are not missing, too.
+    let unread = ["data", "data_base64", "datacontenttype", "Content-Type"].into_iter().any(known);
+    let whole = wrong.is_empty();
+    faults.extend(wrong);
+    if event.kind.is_empty() {
+        return Ok(None);
     }
-    let known: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).collect();
-    Err(Refusal::field("type", format!("{:?} is not an event that is known here; known: {}", event.kind, known.join(", "))))
+    let Some((_, reader)) = KINDS.iter().find(|(kind, _)| *kind == event.kind) else {
+        let known: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).collect();
+        let message = format!("{:?} is not an event that is known here; known: {}", event.kind, known.join(", "));
+        faults.push(Fault { field: "type".to_owned(), message });
+        return Ok(None);
+    };
+    if unread {
+        return Ok(None);
+    }
+    let said = noted(faults, reader(event))?;
+    Ok(said.filter(|_| whole))
 }
 
 fn leg(event: CloudEvent) -> Result<Said, Refusal> {
     let mut data = event.data;
-    let recording = take_recording(&mut data)?;
-    Ok(Said::Leg(Box::new(HeardLeg { leg: Leg::parse(&data)?, recording })))
+    let recording = take_recording(&mut data).map_err(in_data)?;
+    let leg = Leg::parse(&data).map_err(|wrong| if data.is_object() { in_data(wrong) } else { wrong })?;
+    Ok(Said::Leg(Box::new(HeardLeg { leg, recording })))
+}
+
+/// The fields of an event's data by their place in it.
+fn in_data(wrong: Refusal) -> Refusal {
+    renamed(wrong, |fault| Fault { field: format!("data.{}", fault.field), ..fault })
+}
+
+fn renamed(wrong: Refusal, name: impl Fn(Fault) -> Fault) -> Refusal {
+    if wrong.faults.is_empty() {
+        return wrong;
+    }
+    let faults: Vec<Fault> = wrong.faults.into_iter().map(name).collect();
+    let detail = Refusal::fields(faults.clone()).detail;
+    Refusal { detail, faults, ..wrong }
 }

@@ -79,7 +79,10 @@ fn what_is_not_a_cloudevent_is_refused_with_the_attribute() {
     assert!(refused("application/cloudevents+json", "[]").contains("JSON object"));
     assert!(refused("application/cloudevents+avro", "").contains("Content-Type"));
     assert!(refused("application/cloudevents-batch+json", "{}").contains("JSON array"));
-    assert!(refused("application/json", "{}").contains("ce-specversion: is missing"));
+    let bare = read(&headers(&[("content-type", "application/json")]), b"{}").expect_err("a refusal");
+    let fields: Vec<&str> = bare.faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["ce-specversion", "ce-id", "ce-source", "ce-type"]);
+    assert!(bare.faults[0].message.starts_with("is missing"));
 }
 
 #[test]
@@ -88,9 +91,60 @@ fn a_batch_with_one_fault_is_refused_whole_and_names_the_event() {
     bad["id"] = Value::Null;
     let batch = headers(&[("content-type", "application/cloudevents-batch+json")]);
     let refusal = read(&batch, json!([whole(), bad]).to_string().as_bytes()).expect_err("a refusal");
-    assert!(refusal.detail.starts_with("event 1 of the batch: id: is missing") && refusal.faults[0].field == "1.id", "{refusal:?}");
+    assert!(refusal.detail.starts_with("1.id: is missing") && refusal.faults[0].field == "1.id", "{refusal:?}");
+    let no_object = read(&batch, json!([whole(), 7]).to_string().as_bytes()).expect_err("a refusal");
+    assert!(no_object.detail.starts_with("event 1 of the batch: an event in the structured form"), "{no_object:?}");
     let many = vec![whole(); BATCH_MOST + 1];
     assert_eq!(read(&batch, json!(many).to_string().as_bytes()).expect_err("too many").kind, RefusalKind::TooLarge);
+}
+
+/// Fields that are named when this is sent, in the structured form or as a batch.
+fn named(sent: &Value) -> Vec<String> {
+    let form = if sent.is_array() { "application/cloudevents-batch+json" } else { "application/cloudevents+json" };
+    let refusal = route::legs(&headers(&[("content-type", form)]), sent.to_string().as_bytes()).expect_err("a refusal");
+    assert_eq!((&refusal.kind, refusal.code), (&RefusalKind::Invalid, "invalid_field"), "{refusal:?}");
+    for fault in &refusal.faults {
+        assert!(!fault.message.contains("variant") && !fault.message.contains("struct"), "{fault:?}");
+    }
+    refusal.faults.into_iter().map(|fault| fault.field).collect()
+}
+
+#[test]
+fn every_wrong_field_of_an_event_is_named_where_it_stands() {
+    let with = |field: &str, value: Value| {
+        let mut event = whole();
+        event["data"][field] = value;
+        event
+    };
+    assert_eq!(named(&with("state", json!("foo"))), ["data.state"]);
+    assert_eq!(named(&with("at", json!("noon"))), ["data.at"]);
+    assert_eq!(named(&with("callId", Value::Null)), ["data.callId"]);
+    assert_eq!(named(&with("colour", json!(1))), ["data.colour"]);
+    assert_eq!(named(&with("recording", json!("data:text/html;base64,PGI+"))), ["data.recording"]);
+    let mut bare = whole();
+    bare["data"] = Value::Null;
+    assert_eq!(named(&bare), ["data"]);
+    bare["data"] = json!([1]);
+    assert_eq!(named(&bare), ["data"]);
+    let mut all = with("state", json!("foo"));
+    (all["id"], all["specversion"], all["data"]["at"]) = (json!(7), json!("0.3"), json!(1));
+    assert_eq!(named(&all), ["specversion", "id", "data.state", "data.at"]);
+    assert_eq!(
+        named(&json!([whole(), with("state", json!("foo")), all])),
+        ["1.data.state", "2.specversion", "2.id", "2.data.state", "2.data.at"]
+    );
+    let mut other = whole();
+    other["datacontenttype"] = json!("text/xml");
+    assert_eq!(named(&other), ["datacontenttype"], "data that were not read are not missing");
+    assert_eq!(named(&json!(vec![all; 1000])).len(), 100, "an answer has a bound");
+}
+
+#[test]
+fn a_caller_that_is_null_is_anonymous() {
+    let mut event = whole();
+    event["data"]["caller"] = Value::Null;
+    let heard = route::legs(&headers(&[("content-type", STRUCTURED)]), event.to_string().as_bytes()).expect("a leg");
+    assert_eq!(heard[0].leg.caller, model::calls::Caller::default());
 }
 
 proptest! {
