@@ -20,8 +20,10 @@ use std::time::Duration;
 pub const MOST_CALLS: usize = 10_000;
 /// How long a call is remembered after its caller hung up: call records and lamps come up to a second later.
 pub const AFTERWARDS: Duration = Duration::from_secs(30);
-/// How long to wait after a call's end before its legs are handed on: the dialplan's last word may come just after it.
-pub const SETTLING: Duration = Duration::from_secs(1);
+/// How long to wait after a call's end before its legs are handed on: the dialplan's last word may come just after it. What comes
+/// later is handed on later and stands for what was said before; what was not handed on yet is lost when the process is killed, so this
+/// is short.
+pub const SETTLING: Duration = Duration::from_millis(200);
 /// After so long without an event a call is given up.
 pub const LONGEST_SILENCE: Duration = Duration::from_secs(4 * 3600);
 

@@ -243,9 +243,12 @@ impl Desk {
         self.queue.done(&task);
     }
 
-    /// Legs are kept for good: their audio is to be looked for.
+    /// Legs are kept for good: their audio is to be looked for, where there is a folder to look into.
     fn taken(&mut self, legs: &[Leg], now: Instant) {
         metrics::counter!("carillon_asterisk_legs_total", "outcome" => "taken").increment(legs.len() as u64);
+        if self.hands.settings.spool_dir.is_none() {
+            return;
+        }
         for leg in legs.iter().filter(|leg| leg.recording.is_some()) {
             let audio = Task::Audio { leg: Box::new(leg.clone()), until: now + AUDIO_WAIT };
             self.queue.put(now, audio);

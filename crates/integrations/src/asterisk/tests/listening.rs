@@ -1,6 +1,7 @@
 //! Replays: what arrives at the intake of captured calls, at any speed, doubled, interleaved, cut off, and while something is
 //! away.
 
+use super::super::calls::SETTLING;
 use super::replay::{BEGINNING, Cue, Desk, Folder, Pbx, Script, cues, listen};
 use super::{ANSWERED, CANCELLED, IN_GREETING, VOICEMAIL, findings, found, with_ids_of_its_own};
 use crate::intake::HeardLeg;
@@ -199,21 +200,32 @@ async fn what_is_never_taken_is_given_up_and_keeps_nothing_else_back() {
     assert_eq!(desk.acts().iter().map(|act| told(act)).collect::<Vec<_>>(), [["102 1795189141.16 Cancelled"]]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn news_after_a_calls_end_is_handed_on_and_nothing_twice() {
+/// What is taken of a call with a voice message of which only a lamp tells, so long after the call's end.
+async fn with_a_lamp(after: Duration) -> Vec<Vec<String>> {
     let (lamp, call): (Vec<Cue>, Vec<Cue>) = cues(VOICEMAIL, 100)
         .into_iter()
         .filter(|(_, event)| !event.contains("VMSTATUS") && !event.contains("Event: UserEvent"))
         .partition(|(_, event)| event.contains("Event: MessageWaiting"));
-    let late = lamp.into_iter().map(|(_, event)| (Duration::from_secs(5), event));
+    let late = lamp.into_iter().map(|(_, event)| (after, event));
     let desk = played([Script::Play(call.into_iter().chain(late).collect())], MINUTE).await;
-    let acts: Vec<Vec<String>> = desk.acts().iter().map(|act| told(act)).collect();
-    assert_eq!(acts, [["102 1795189112.5 NoAnswer"], ["102 1795189112.4:voice:102 VoiceMessage"]]);
+    desk.acts().iter().map(|act| told(act)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_after_a_calls_end_is_handed_on_and_nothing_twice() {
+    for after in [SETTLING * 2, Duration::from_secs(5)] {
+        assert_eq!(with_a_lamp(after).await, [["102 1795189112.5 NoAnswer"], ["102 1795189112.4:voice:102 VoiceMessage"]], "{after:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_word_that_comes_just_after_a_calls_end_goes_with_the_call() {
+    assert_eq!(with_a_lamp(SETTLING / 4).await, [["102 1795189112.5 NoAnswer", "102 1795189112.4:voice:102 VoiceMessage"]]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_hands_on_at_once_what_would_still_have_settled() {
-    let desk = played([Script::Play(cues(CANCELLED, 1000))], Duration::from_millis(200)).await;
+    let desk = played([Script::Play(cues(CANCELLED, 1000))], SETTLING / 2).await;
     assert_eq!(desk.acts().len(), 1);
 }
 
