@@ -161,7 +161,7 @@ fn the_mails_say(mails: &[(String, Letter)], audio: &[u8]) {
     says("dora", &["Your line was busy"]);
     let kim = says("kim", &["Missed call from an anonymous caller"]);
     assert!(!kim.contains("tel:") && !kim.contains("Number:") && !kim.contains("Anonymous "), "{kim}");
-    says("mia", &["Missed call from Léa Fontaine", "tel:115"]);
+    says("mia", &["Missed call from Léa Fontaine", "tel:+33472100115"]);
     let pia = says("pia", &[&montreal_fr]);
     assert!(!pia.contains("tel:"), "{pia}");
     assert!(mail_of(mails, "ada").html().contains("href=\"tel:+33612345679\""));
@@ -244,9 +244,9 @@ async fn what_is_wrong_with_a_call_is_said_with_its_field_and_nothing_of_the_bat
     let fine = leg("c-1", "101", "no_answer", &json!({}));
     let field = |reply: &stories::Reply| reply.body["errors"][0]["field"].as_str().unwrap_or_default().to_owned();
     let reply = say(&stage.api, &[fine.clone(), leg("c-2", "102", "no_answer", &json!({"dialPlan": "Marseille"}))]).await;
-    assert_eq!((reply.status, field(&reply).as_str()), (422, "1.dialPlan"), "{}", reply.body);
+    assert_eq!((reply.status, field(&reply).as_str()), (422, "1.data.dialPlan"), "{}", reply.body);
     let reply = say(&stage.api, &[leg("c-2", "102", "asleep", &json!({}))]).await;
-    assert_eq!((reply.status, field(&reply).as_str()), (422, "0.data"), "{}", reply.body);
+    assert_eq!((reply.status, field(&reply).as_str()), (422, "0.data.state"), "{}", reply.body);
     assert!(reply.body.to_string().contains("asleep") && reply.body.to_string().contains("voice_message"), "{}", reply.body);
     let reader = stage.api.with_token(&stage.api.token("auditor").await);
     assert_eq!(say(&reader, std::slice::from_ref(&fine)).await.problem(403), "forbidden");

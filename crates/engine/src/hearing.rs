@@ -40,7 +40,7 @@ pub struct HeardFile {
 }
 
 /// How long a file is kept: longer than anything that is told of it may take to arrive.
-const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// People looked at for a mail address: those whose texts it stands in.
 const PEOPLE_LOOKED_AT: u32 = 10;
 /// How often a change is tried that others overtake.

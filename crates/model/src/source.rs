@@ -119,6 +119,13 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// Puts a file into made-up content, in the place of the one that it names, and answers what the file holds; nothing where the mail
+    /// has no file. A test is sent with it.
+    fn sample_file(&self, kind: &'static str, content: &mut Content, file: Uuid) -> Option<Vec<u8>> {
+        let _ = (kind, content, file);
+        None
+    }
+
     /// Whether the event is wanted at all, by what it says and by the settings: otherwise the reason with which every row of it is
     /// suppressed, so that `why` can tell.
     fn objection(&self, kind: &'static str, data: &Value, settings: &PolicySnapshot) -> Option<Reason> {

@@ -11,7 +11,9 @@ use super::names::Unresolved;
 use super::repeat;
 use super::scope::Sight;
 use crate::happenings::{TEST, TEST_LOCALE, Text};
+use crate::hearing::FILES_KEPT;
 use crate::intake::asker;
+use crate::keys::sealed_file;
 use crate::{Engine, Repeat};
 use model::directory::MemberKind;
 use model::policy::EmailRule;
@@ -20,7 +22,7 @@ use model::source::{Branding, Content, EventTypeDeclaration, Happening, Source, 
 use model::{Locale, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use store::{Change, Person, StoreError, Whom};
+use store::{Change, NewFile, Person, StoreError, Whom};
 use uuid::Uuid;
 
 /// How often a test is made ready again because another process changed the settings meanwhile.
@@ -153,7 +155,8 @@ impl Engine {
         let locale = draft.locale.as_deref().map(language).transpose()?;
         let person = self.tested(&sight, &draft.user).await?;
         let spoken = locale.unwrap_or_else(|| Locale::from_tag(&person.fields.locale));
-        let content = self.sample(&found, spoken)?;
+        let mut content = self.sample(&found, spoken)?;
+        let files = self.sample_file(&found, &mut content);
         let happening =
             Happening { kind: found.kind.name, person: person.id, data: marked(content.data, locale), secret: None, mail_to: None };
         let author = asker(actor)?;
@@ -167,7 +170,7 @@ impl Engine {
             let once = repeat.as_ref().map(|repeat| repeat::kept(actor, repeat, 201, &view, format!("{}/{id}", repeat.place)));
             let deed = Deed::to("mail.test", "notification", id).about([Whom::Person(person.key)]).with("kind", kind);
             let store = self.told(actor, deed).await?;
-            let change = Change { steps: Vec::new(), files: Vec::new(), events: vec![ready.acceptance()], once };
+            let change = Change { steps: Vec::new(), files: files.clone(), events: vec![ready.acceptance()], once };
             match store.change(self.tenant_key(), change).await {
                 Ok(accepted) => {
                     std::iter::once(ready).zip(accepted).for_each(|(one, accepted)| self.send_off(one, accepted));
@@ -205,6 +208,14 @@ impl Engine {
     fn sample(&self, found: &Found<'_>, locale: Locale) -> crate::Result<Content> {
         let sample = found.source.sample(found.kind.name, locale, &self.inner.standing.policy(), self.now());
         sample.ok_or_else(|| Refusal::not_found("mail", found.kind.name))
+    }
+
+    /// The made-up file of a test, if its mail has one.
+    fn sample_file(&self, found: &Found<'_>, content: &mut Content) -> Vec<NewFile> {
+        let id = Uuid::now_v7();
+        let held = found.source.sample_file(found.kind.name, content, id);
+        let file = |held: Vec<u8>| NewFile { id, content: sealed_file(&self.inner.keys, id, &held), until: self.now().plus(FILES_KEPT) };
+        held.map(file).into_iter().collect()
     }
 }
 

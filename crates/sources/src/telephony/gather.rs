@@ -218,7 +218,7 @@ pub(super) fn conclude(concluding: &Concluding<'_>) -> Conclusion {
             (None, _) => None,
         };
         let audio = verdict.recording.as_ref().and_then(|name| kept.files.get(name));
-        let called = Called { person, mailbox, policy, caller_in_directory: caller, audio };
+        let called = Called { person, mailbox, policy, plan: plan(at), caller_in_directory: caller, audio };
         happenings.extend(telling::happenings(&verdict, &called, late) as Vec<Happening>);
     }
     let last = kept.call.pieces().iter().map(|piece| piece.received).max().unwrap_or(concluding.now);

@@ -36,6 +36,7 @@ use model::source::{
 use model::{Locale, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A call that nobody took and for which no voice message was left.
 pub const CALL_MISSED: &str = "call.missed";
@@ -106,6 +107,10 @@ impl Source for Telephony {
 
     fn sample(&self, kind: &'static str, locale: Locale, _settings: &PolicySnapshot, now: Timestamp) -> Option<Content> {
         sample::content(kind, locale, now)
+    }
+
+    fn sample_file(&self, kind: &'static str, content: &mut Content, file: Uuid) -> Option<Vec<u8>> {
+        sample::audio(kind, content, file)
     }
 
     fn objection(&self, kind: &'static str, data: &Value, _settings: &PolicySnapshot) -> Option<Reason> {

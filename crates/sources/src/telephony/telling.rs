@@ -43,12 +43,18 @@ pub struct Told {
     /// Who called, as the telephone system says.
     #[serde(default)]
     pub caller: Caller,
+    /// The caller's number with + and country code, where it is not signalled so and the dial plan tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_whole: Option<String>,
     /// Whose number that is, where the directory knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller_in_directory: Option<String>,
     /// The reader's IANA time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
+    /// The reader's language tag (BCP 47), which the engine adds to what happens to one person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
     /// What the call was.
     pub verdict: Finding,
     /// How it ended.
@@ -77,6 +83,8 @@ pub struct Called<'a> {
     pub mailbox: &'a Existing,
     /// The policy that it is under.
     pub policy: &'a Existing,
+    /// The dial plan of the extension.
+    pub plan: Option<&'a Existing>,
     /// Name of the person in the directory whose number the caller's is.
     pub caller_in_directory: Option<&'a str>,
     /// The audio of the voice message, when it could be had.
@@ -94,8 +102,13 @@ pub fn happenings(verdict: &Verdict, called: &Called<'_>, late: bool) -> Vec<Hap
         extension: verdict.extension.clone(),
         called_at: verdict.at,
         caller_in_directory: called.caller_in_directory.filter(|_| caller.number.is_some()).map(str::to_owned),
+        caller_whole: called
+            .plan
+            .zip(caller.number.as_deref())
+            .and_then(|(plan, number)| whole_number(number, &plan.document).filter(|whole| whole != number)),
         caller,
         timezone: called.person.timezone.clone(),
+        locale: None,
         verdict: verdict.finding,
         ending: verdict.ending,
         policy_name: Some(called.policy.name.clone()).filter(|name| !name.is_empty()),
@@ -141,6 +154,36 @@ pub fn spellings(caller: &str, plan: &Value) -> Vec<String> {
         found.push(format!("{prefix}{number}"));
     }
     found
+}
+
+/// Country codes whose national numbers keep their leading 0 (Italy, San Marino, the Vatican).
+const KEEP_ZERO: [&str; 3] = ["39", "378", "379"];
+/// The country code of the North American plan, whose numbers have ten digits and no 0 in front.
+const NORTH_AMERICA: &str = "1";
+
+/// The number by which a caller can be called from anywhere, with + and country code (E.164 §6): as it was signalled, with the dial
+/// plan's country code for a national number, and behind its prefix for an extension. Nothing where that is not known.
+pub fn whole_number(caller: &str, plan: &Value) -> Option<String> {
+    if let Some(whole) = super::local::whole(caller) {
+        return Some(whole);
+    }
+    let number = model::objects::phone(caller).filter(|number| !number.starts_with('+'))?;
+    let digits = plan[super::dial_plan::DIGITS].as_u64();
+    if digits == u64::try_from(number.len()).ok() {
+        let prefix = super::fields::text(plan, "e164Prefix")?;
+        return super::local::whole(&format!("{prefix}{number}"));
+    }
+    let code = super::fields::text(plan, "countryOrRegionCode")?;
+    let rest = match number.strip_prefix('0') {
+        Some(_) if KEEP_ZERO.contains(&code) => Some(number.as_str()),
+        Some(rest) => Some(rest).filter(|rest| !rest.starts_with('0')),
+        None if code == NORTH_AMERICA => {
+            let rest = number.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(&number);
+            Some(rest).filter(|rest| rest.len() == 10 && rest.starts_with(|first: char| ('2'..='9').contains(&first)))
+        }
+        None => None,
+    };
+    super::local::whole(&format!("+{code}{}", rest?))
 }
 
 /// Why an event is not wanted by a channel. What the call was holds for every channel; the policy and the mailbox stop only

@@ -69,12 +69,12 @@ fn thread(data: &Value) -> Option<String> {
 
 fn open(telling: &Telling<'_>, kind: &Kind, told: &Told, title: &str) -> (String, Mail) {
     let locale = telling.locale;
-    let when = local::time(told.called_at, told.timezone.as_deref(), locale);
+    let when = local::time(told.called_at, told.timezone.as_deref(), locale, told.locale.as_deref());
     let (caller, start) = names(told, locale);
     let subject = say(locale, kind.subject, &[("caller", &caller)]);
     let push = say(locale, "push-body", &[("caller", &start), ("when", &when)]);
     let first = say(locale, kind.body, &[("caller", &start), ("when", &when)]);
-    let link = told.caller.number.as_deref().and_then(local::link);
+    let link = whole(told).map(|number| local::link(&number));
     let lines = |link: Option<&str>| lines(kind, told, &first, link, locale).join("\n");
     let notice = say(locale, kind.notice, &[("organization", telling.organization)]);
     let body = lines(link.as_deref());
@@ -89,7 +89,7 @@ fn open(telling: &Telling<'_>, kind: &Kind, told: &Told, title: &str) -> (String
         body: &placed,
         notice: &notice,
     };
-    let number = told.caller.number.as_deref().map(|number| local::number(number, locale)).unwrap_or_default();
+    let number = number(told, locale).unwrap_or_default();
     let html = with_link(&letterhead::document(&letter), link.as_deref().unwrap_or_default(), &number);
     let text = format!("{title}\n\n{body}\n\n-- \n{notice}\n");
     (push, Mail { subject, text, html, files: files(told), ..Mail::default() })
@@ -97,16 +97,25 @@ fn open(telling: &Telling<'_>, kind: &Kind, told: &Told, title: &str) -> (String
 
 /// The caller in a subject, and at the beginning of a sentence.
 fn names(told: &Told, locale: Locale) -> (String, String) {
-    let Some(number) = told.caller.number.as_deref().map(plain) else {
+    let Some(number) = number(told, locale) else {
         return (say(locale, "anonymous", &[]), say(locale, "anonymous-start", &[]));
     };
-    let number = local::number(&number, locale);
     let name = match (&told.caller_in_directory, &told.caller.name) {
         (Some(name), _) => plain(name),
         (None, Some(name)) => format!("{} ({number})", plain(name)),
         (None, None) => number,
     };
     (name.clone(), name)
+}
+
+/// The caller's number with + and country code, where it is known: only that can be called from any telephone.
+fn whole(told: &Told) -> Option<String> {
+    told.caller_whole.as_deref().or(told.caller.number.as_deref()).and_then(local::whole)
+}
+
+/// The caller's number for people.
+fn number(told: &Told, locale: Locale) -> Option<String> {
+    whole(told).or_else(|| told.caller.number.clone()).map(|number| local::number(&plain(&number), locale))
 }
 
 fn lines(kind: &Kind, told: &Told, first: &str, link: Option<&str>, locale: Locale) -> Vec<String> {
@@ -118,8 +127,8 @@ fn lines(kind: &Kind, told: &Told, first: &str, link: Option<&str>, locale: Loca
         Some(_) | None => say(locale, ending(told.ending), &[]),
     });
     lines.push(String::new());
-    if let Some(number) = &told.caller.number {
-        lines.push(say(locale, "number", &[("number", &local::number(&plain(number), locale))]));
+    if let Some(number) = number(told, locale) {
+        lines.push(say(locale, "number", &[("number", &number)]));
     }
     lines.push(say(locale, "called", &[("extension", &plain(&told.extension))]));
     if let Some(link) = link {

@@ -15,7 +15,11 @@ struct Post(Arc<Mutex<Vec<String>>>);
 
 impl Slot for Post {
     fn send(self: Box<Self>, letter: &Letter<'_>) -> Boxed<'static, Outcome> {
-        self.0.lock().push(String::from_utf8_lossy(&letter.content.body).into_owned());
+        let mut noted = String::from_utf8_lossy(&letter.content.body).into_owned();
+        for file in letter.files {
+            noted += &format!("\nFILE {} {} {}", file.name, file.media_type, file.bytes.len());
+        }
+        self.0.lock().push(noted);
         Box::pin(async { Outcome::Accepted })
     }
 }
@@ -146,7 +150,7 @@ async fn a_test_is_marked_goes_in_the_language_asked_for_and_past_the_switch_of_
     assert!(first.starts_with("[Test] Vous pouvez") && first.contains("Code PIN : 48205"), "{first}");
     world.post("/api/v1/mails/call.missed/test", json!({"user": ada, "locale": "en"})).await.expect(201);
     let second = &post.received(2).await[1];
-    assert!(second.starts_with("[Test] Missed call from Alex Example"), "{second}");
+    assert!(second.starts_with("[Test] Missed call from Alex Example") && !second.contains("FILE"), "{second}");
     // Every event is listed, with its kind and whom it is for; one kind can be asked for.
     let list = async |query: &str| world.get(&format!("/api/v1/notifications{query}")).await;
     let kinds = |reply: &Reply| {
@@ -159,6 +163,9 @@ async fn a_test_is_marked_goes_in_the_language_asked_for_and_past_the_switch_of_
     assert_eq!(kinds(&list("?kind=custom.notification").await.expect(200)), []);
     let unknown = list("?kind=call.lost").await;
     assert!(unknown.faults()[0].1.contains("call.missed") && unknown.code().0 == 422, "{}", unknown.text);
+    world.post("/api/v1/mails/voicemail.received/test", json!({"user": ada, "locale": "en"})).await.expect(201);
+    let third = &post.received(3).await[2];
+    assert!(third.contains("attached to this mail (sample.wav)") && third.ends_with("\nFILE sample.wav audio/wav 16044"), "{third}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

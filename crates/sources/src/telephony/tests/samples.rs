@@ -23,6 +23,9 @@ struct Sample {
     organization: String,
     timezone: Option<String>,
     caller_in_directory: Option<String>,
+    /// What of the dial plan bears on numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dial_plan: Option<Value>,
     audio: bool,
     policy_allows: bool,
     mailbox_allows: bool,
@@ -91,10 +94,12 @@ fn events(sample: &Sample) -> Vec<Happening> {
         ObjectKind::MailboxPolicy,
         json!({"allowMissedCallNotifications": sample.policy_allows, "voiceMailText": sample.voice_mail_text}),
     );
+    let plan = sample.dial_plan.clone().map(|document| object(ObjectKind::DialPlan, document));
     let called = Called {
         person: &person,
         mailbox: &mailbox,
         policy: &policy,
+        plan: plan.as_ref(),
         caller_in_directory: sample.caller_in_directory.as_deref(),
         audio: sample.audio.then_some(&audio),
     };
@@ -183,9 +188,67 @@ fn the_html_calls_back_with_a_link_and_the_text_names_the_same_link() {
 
 #[test]
 fn a_text_cannot_smuggle_in_a_link() {
-    let data = missed(json!({"number": "101", "name": "\u{E000}Bob"}));
+    let data = missed(json!({"number": "+33472100101", "name": "\u{E000}Bob"}));
     let html = tell("Lumen", CALL_MISSED, &data, false, Locale::En).mail.html;
     assert_eq!(html.matches("<a href").count(), 1);
+}
+
+#[test]
+fn a_number_that_is_not_whole_is_shown_and_no_link() {
+    for number in ["101", "0472100101", "bob@example.org"] {
+        let mail = tell("Lumen", CALL_MISSED, &missed(json!({ "number": number })), false, Locale::En).mail;
+        assert!(!mail.html.contains("<a href") && !mail.text.contains("tel:"), "{number}");
+        assert!(mail.text.contains(&format!("Number: {number}\n")), "{}", mail.text);
+    }
+    let mut data = missed(json!({"number": "101"}));
+    data["callerWhole"] = json!("+33472100101");
+    let mail = tell("Lumen", CALL_MISSED, &data, false, Locale::En).mail;
+    assert!(mail.text.contains("tel:+33472100101\n") && mail.subject == "Missed call from +33\u{a0}4\u{a0}72\u{a0}10\u{a0}01\u{a0}01");
+}
+
+#[test]
+fn the_readers_language_tag_decides_the_form_of_the_time() {
+    let mut data = missed(json!({}));
+    data["locale"] = json!("en-US");
+    assert!(tell("Lumen", CALL_MISSED, &data, false, Locale::En).body.ends_with("Friday, November 20, 2026 at 4:38 PM"));
+    data["locale"] = json!("en-GB");
+    assert!(tell("Lumen", CALL_MISSED, &data, false, Locale::En).body.ends_with("Friday 20 November 2026 at 16:38"));
+}
+
+#[test]
+fn a_made_up_voice_message_has_audio_and_a_made_up_missed_call_none() {
+    let (file, now) = (Uuid::from_u128(11), Timestamp(0));
+    let mut content = Telephony.sample(VOICEMAIL_RECEIVED, Locale::En, &settings(), now).expect("a sample");
+    let mail = |content: &Content| tell("Lumen", VOICEMAIL_RECEIVED, &content.data, false, Locale::En).mail;
+    assert!(mail(&content).text.contains("attached to this mail (sample.wav)"), "a preview names it");
+    let wav = Telephony.sample_file(VOICEMAIL_RECEIVED, &mut content, file).expect("audio");
+    assert_eq!(mail(&content).files.iter().map(|named| named.file).collect::<Vec<_>>(), [file]);
+    let size = |at: usize| u32::from_le_bytes(wav[at..at + 4].try_into().expect("four bytes")) as usize;
+    assert_eq!((&wav[..4], &wav[8..16], &wav[36..40], wav.len()), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..], 44 + 16_000));
+    assert_eq!((size(4), size(40)), (wav.len() - 8, wav.len() - 44));
+    let mut missed = Telephony.sample(CALL_MISSED, Locale::En, &settings(), now).expect("a sample");
+    assert_eq!(Telephony.sample_file(CALL_MISSED, &mut missed, file), None);
+    assert!(tell("Lumen", CALL_MISSED, &missed.data, false, Locale::En).mail.files.is_empty());
+}
+
+#[test]
+fn a_callers_number_is_whole_by_the_dial_plan() {
+    let plan = json!({"numberOfDigitsInExtension": 3, "countryOrRegionCode": "33", "e164Prefix": "+33472100"});
+    let whole = |number, plan: &Value| telling::whole_number(number, plan);
+    for number in ["102", "0472100102", "0033472100102", "+33 4 72 10 01 02"] {
+        assert_eq!(whole(number, &plan).as_deref(), Some("+33472100102"), "{number}");
+    }
+    for number in ["1021", "15", "0155", "000472100102", "bob@example.org"] {
+        assert_eq!(whole(number, &plan), None, "{number}");
+    }
+    let bare = json!({"numberOfDigitsInExtension": 3});
+    assert_eq!((whole("102", &bare), whole("0472100102", &bare)), (None, None));
+    let italy = json!({"numberOfDigitsInExtension": 3, "countryOrRegionCode": "39"});
+    assert_eq!(whole("0669812345", &italy).as_deref(), Some("+390669812345"), "the 0 belongs to the number there");
+    let america = json!({"numberOfDigitsInExtension": 4, "countryOrRegionCode": "1", "e164Prefix": "+1415555"});
+    for number in ["4155550123", "14155550123", "0123"] {
+        assert_eq!(whole(number, &america).as_deref(), Some("+14155550123"), "{number}");
+    }
 }
 
 #[test]
@@ -218,6 +281,7 @@ fn a_late_voice_message_is_one_event_when_the_missed_call_was_told() {
         organization: "Lumen".to_owned(),
         timezone: None,
         caller_in_directory: None,
+        dial_plan: None,
         audio: false,
         policy_allows: true,
         mailbox_allows: true,
@@ -233,7 +297,7 @@ fn a_late_voice_message_is_one_event_when_the_missed_call_was_told() {
     let mut call = Gathering::default();
     call.add(leg.expect("a leg"), Timestamp(0)).expect("room");
     let (person, object) = (person(None), object(ObjectKind::Mailbox, json!({})));
-    let called = Called { person: &person, mailbox: &object, policy: &object, caller_in_directory: None, audio: None };
+    let called = Called { person: &person, mailbox: &object, policy: &object, plan: None, caller_in_directory: None, audio: None };
     let kinds = |told| happenings(&judge_one(&call), &called, told).iter().map(|event| event.kind).collect::<Vec<_>>();
     assert_eq!(kinds(false), [VOICEMAIL_RECEIVED, CALL_MISSED]);
     assert_eq!(kinds(true), [VOICEMAIL_RECEIVED]);
