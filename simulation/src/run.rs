@@ -30,6 +30,8 @@ use store::sqlite::Sqlite;
 const CHANNELS: [ChannelKind; 3] = [ChannelKind::Apns, ChannelKind::Fcm, ChannelKind::Email];
 /// After the last expiry everything must have ended within this.
 const REST_MS: i64 = 120_000;
+/// After the last fault everything must have ended within this, however long it is worth telling: the longest wait for a retry, twice.
+const CALM_MS: i64 = 1_800_000;
 /// Within this after the last leg every call must have been told.
 const TELLING_MS: i64 = 60_000;
 
@@ -147,14 +149,15 @@ impl Run {
 
     /// Without faults, until every call is told and every event is done.
     fn rest(&mut self) {
-        let told_ms = self.world.now_ms() + if self.world.state().truth.calls.is_empty() { 0 } else { TELLING_MS };
+        let calm_ms = self.world.now_ms();
+        let told_ms = calm_ms + if self.world.state().truth.calls.is_empty() { 0 } else { TELLING_MS };
         while self.world.now_ms() < told_ms && self.world.state().breach.is_none() {
             self.slice(250);
         }
         while self.world.state().breach.is_none() {
             let open = judgement::open_events(&self.world, &self.store);
             let Some(last_expiry_ms) = open else { return };
-            if self.world.now_ms() > last_expiry_ms + REST_MS {
+            if self.world.now_ms() > last_expiry_ms.min(calm_ms + CALM_MS) + REST_MS {
                 return judgement::not_ended(&self.world, &self.store);
             }
             for _ in 0..10 {
