@@ -113,9 +113,9 @@ fn grouped(digits: &str, groups: &[usize]) -> String {
     parts.join("\u{a0}")
 }
 
-/// The link that calls a whole number back (RFC 3966 §3).
-pub(super) fn link(whole: &str) -> String {
-    format!("tel:{whole}")
+/// The link that calls a number back (RFC 3966 §3): a whole one from anywhere, another one from the telephones of the house.
+pub(super) fn link(number: &str) -> String {
+    format!("tel:{number}")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{CALL_MISSED, VOICEMAIL_RECEIVED, local};
 use crate::letterhead::{self, Letter};
 use crate::phrases::Phrases;
 use model::Locale;
+use model::objects::phone;
 use model::source::{Mail, MailFile, Telling, Words};
 use serde_json::Value;
 use std::sync::LazyLock;
@@ -74,7 +75,7 @@ fn open(telling: &Telling<'_>, kind: &Kind, told: &Told, title: &str) -> (String
     let subject = say(locale, kind.subject, &[("caller", &caller)]);
     let push = say(locale, "push-body", &[("caller", &start), ("when", &when)]);
     let first = say(locale, kind.body, &[("caller", &start), ("when", &when)]);
-    let link = whole(told).map(|number| local::link(&number));
+    let link = whole(told).or_else(|| told.caller.number.as_deref().and_then(phone)).map(|number| local::link(&number));
     let lines = |link: Option<&str>| lines(kind, told, &first, link, locale).join("\n");
     let notice = say(locale, kind.notice, &[("organization", telling.organization)]);
     let body = lines(link.as_deref());
@@ -113,9 +114,9 @@ fn whole(told: &Told) -> Option<String> {
     told.caller_whole.as_deref().or(told.caller.number.as_deref()).and_then(local::whole)
 }
 
-/// The caller's number for people.
+/// The caller's number for people: as it was signalled, because colleagues know each other by their extensions.
 fn number(told: &Told, locale: Locale) -> Option<String> {
-    whole(told).or_else(|| told.caller.number.clone()).map(|number| local::number(&plain(&number), locale))
+    told.caller.number.as_deref().map(|number| local::number(&plain(number), locale))
 }
 
 fn lines(kind: &Kind, told: &Told, first: &str, link: Option<&str>, locale: Locale) -> Vec<String> {
