@@ -13,7 +13,7 @@ use model::source::{Belongs, Concluded, Concluding, Conclusion, Existing, Gather
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a call is remembered after it was told of, for legs and voice messages that come late.
@@ -180,7 +180,8 @@ pub(super) fn gather(gathering: &Gathering<'_>) -> Result<Gathered, Refusal> {
     let mut keys = vec![call_key(own.call_id())];
     let voices = own.call.pieces().iter().map(|piece| &piece.leg).filter(|leg| leg.state == LegState::VoiceMessage && own.half_of(leg));
     keys.extend(voices.flat_map(|leg| voice_keys(leg).held));
-    keys.dedup();
+    let mut seen = BTreeSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
     Ok(Gathered { due: own.call.due(own.follows), document: json(&own), keys, goes_on, took })
 }
 

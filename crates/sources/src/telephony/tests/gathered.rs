@@ -47,6 +47,8 @@ impl Shelf {
         let now = NOON.plus(Duration::from_millis(after));
         let gathering = Gathering { kind: LEG_TYPE, data: &data, file, files_follow: false, before: &before, now };
         let mut gathered = Telephony.gather(&gathering).expect("taken in");
+        let names: std::collections::BTreeSet<&String> = gathered.keys.iter().collect();
+        assert_eq!(names.len(), gathered.keys.len(), "each name once, or nothing can keep it: {:?}", gathered.keys);
         let mut gone: Vec<usize> = gathered.took.iter().chain(&gathered.goes_on).map(|place| found[*place]).collect();
         gone.sort_unstable();
         gone.into_iter().rev().for_each(|place| drop(self.0.remove(place)));
@@ -172,6 +174,11 @@ fn a_mail_is_the_audio_of_its_own_callers_call_and_of_no_other() {
         assert_eq!(voices.len(), 2, "{order:?}: {told:?}");
         assert!(voices.iter().all(|one| one.data["audio"]["file"] == json!(audio().id)), "{order:?}: {told:?}");
     }
+    // A mail that names the call belongs to it, whatever number it has.
+    let mut shelf = Shelf::default();
+    shelf.hear(&voice("c", "115"), None, 0);
+    shelf.hear(&Leg { leg_id: "mail".to_owned(), ..voice("c", "0155501234") }, Some(&audio()), 100);
+    assert_eq!(shelf.told().iter().filter(|one| one.kind == "voicemail.received").count(), 1);
     // Whoever withholds a number from one of the two may be the caller.
     for (call, mail) in [("", "0155501234"), ("0155501234", ""), ("", "")] {
         let mut shelf = Shelf::default();
