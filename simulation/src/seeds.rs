@@ -43,5 +43,10 @@ pub const NAMED: &[Named] = &[
         seed: 458,
         hours: 0.04,
     },
+    Named {
+        found: "AudienceIsRight: a process that had just begun accepted for one person under no version of the directory at all",
+        seed: 209,
+        hours: 0.04,
+    },
     Named { found: "LimitsHold: the same the other way: it refused by a limit that had been raised meanwhile", seed: 1140, hours: 0.04 },
 ];

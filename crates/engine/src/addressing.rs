@@ -176,8 +176,10 @@ impl Engine {
             self.caught_up().await?;
         }
         let started = std::time::Instant::now();
-        let (directory_version, mut audience) = inner.roster.resolve(&addressed.groups);
-        if !addressed.groups.is_empty() {
+        let (mut directory_version, mut audience) = inner.roster.resolve(&addressed.groups);
+        if addressed.groups.is_empty() {
+            directory_version = self.directory_as_it_is().await?;
+        } else {
             metrics::histogram!("carillon_resolve_seconds").record(started.elapsed().as_secs_f64());
         }
         audience.extend(addressed.users.iter().map(|p| p.0));
@@ -185,6 +187,19 @@ impl Engine {
         let by_device_only = &by_device - &audience;
         audience |= by_device;
         Ok(Resolved { addressed, audience, by_device_only, directory_version })
+    }
+
+    /// The version of the directory, also in a process that has just begun and has not read the memberships.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) async fn directory_as_it_is(&self) -> crate::Result<i64> {
+        let inner = &self.inner;
+        if inner.roster.is_loaded() {
+            return Ok(inner.roster.version());
+        }
+        let (version, _) = inner.store.directory_version(self.tenant_key()).await.map_err(|e| crate::refusal("directory", e))?;
+        Ok(version)
     }
 
     async fn check_scope(&self, reach: &Reach, addressed: &Addressed, owners: &[(DeviceKey, Option<PersonKey>)]) -> crate::Result<()> {

@@ -128,7 +128,7 @@ impl Engine {
         if let (Some(own), Some(fields)) = (own, data.as_object_mut()) {
             fields.insert(LOCALE.to_owned(), own.fields.locale.into());
         }
-        let roster = self.inner.roster.version();
+        let roster = self.directory_as_it_is().await?;
         let order = Order {
             title: text.title,
             body: text.body,
