@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Largest audio: half an hour as WAV.
 pub(super) const LARGEST_BYTES: u64 = 32 * 1024 * 1024;
 /// Largest `msgNNNN.txt`; real ones have half a KiB.
-const TEXT_BYTES: u64 = 64 * 1024;
+pub(super) const TEXT_BYTES: u64 = 64 * 1024;
 /// How much earlier than its call a message may seem to begin. Both times are Asterisk's own, in whole seconds.
 const EARLIER: Duration = Duration::from_secs(5);
 
@@ -65,7 +65,7 @@ pub(super) fn look(spool_dir: &Path, leg: &Leg) -> Look {
 }
 
 /// Opens the folder of a message, part by part, so that no link is followed below the spool folder.
-fn folder_of(spool_dir: &Path, below: &Path) -> Result<OwnedFd, Errno> {
+pub(super) fn folder_of(spool_dir: &Path, below: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let mut folder = open(spool_dir, flags, Mode::empty())?;
     for part in below.parent().into_iter().flat_map(Path::components) {
@@ -75,7 +75,7 @@ fn folder_of(spool_dir: &Path, below: &Path) -> Result<OwnedFd, Errno> {
 }
 
 /// Reads a plain file; `None` when it has more than `most` bytes.
-fn read(folder: &OwnedFd, name: &str, most: u64) -> Result<Option<Vec<u8>>, Errno> {
+pub(super) fn read(folder: &OwnedFd, name: &str, most: u64) -> Result<Option<Vec<u8>>, Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);
     let broken = |e: std::io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);

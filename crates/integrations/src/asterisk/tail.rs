@@ -3,6 +3,7 @@
 //! The file grows by a line for each record and may be of any size. Where it was begun anew in between, the one before is read,
 //! too: under the same name with `.1`, as logrotate leaves it.
 
+use super::audio::{self, TEXT_BYTES};
 use super::calls::MOST_CALLS;
 use super::records::{self, Found, Line, Of, Record, Sought, While};
 use super::settings::Settings;
@@ -24,8 +25,6 @@ const MOST_BYTES: u64 = 64 * 1024 * 1024;
 const EARLIER: Duration = Duration::from_secs(3600);
 /// How far apart the times of a call and of its message may be. Both are Asterisk's own, in whole seconds.
 const APART: Duration = Duration::from_secs(5);
-/// Largest `msgNNNN.txt`; real ones have half a KiB.
-const TEXT_BYTES: u64 = 64 * 1024;
 /// Most messages of one folder that are looked at.
 const MOST_MESSAGES: usize = 10_000;
 
@@ -132,30 +131,26 @@ impl Rows {
 }
 
 /// Where the audio of the voice message is that is sought, as Asterisk would say it: whichever folder of the mailbox it was put
-/// into since.
+/// into since. As for the audio itself, no link below the spool folder is followed.
 fn message(spool_dir: &Path, sought: &Sought<'_>) -> Option<String> {
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('/');
     if !plain(sought.mailbox) || !plain(sought.context) {
         return None;
     }
-    let mailbox = spool_dir.join(sought.context).join(sought.mailbox);
-    for folder in std::fs::read_dir(mailbox).ok()?.flatten() {
-        let Ok(messages) = std::fs::read_dir(folder.path()) else { continue };
-        for text in messages.flatten().take(MOST_MESSAGES) {
-            let (path, named) = (text.path(), text.file_type());
-            let is_text = named.is_ok_and(|kind| kind.is_file()) && path.extension().is_some_and(|ending| ending == "txt");
-            let Some(content) = is_text.then(|| short(&path)).flatten() else { continue };
-            let began = spool::message(&content).at;
+    let mailbox = Path::new(sought.context).join(sought.mailbox);
+    for folder in std::fs::read_dir(spool_dir.join(&mailbox)).ok()?.flatten() {
+        let below = mailbox.join(folder.file_name());
+        let Ok(opened) = audio::folder_of(spool_dir, &below.join("msg")) else { continue };
+        let Ok(entries) = std::fs::read_dir(folder.path()) else { continue };
+        for entry in entries.flatten().take(MOST_MESSAGES) {
+            let name = entry.file_name();
+            let Some(message) = name.to_str().and_then(|name| name.strip_suffix(".txt")) else { continue };
+            let Ok(Some(text)) = audio::read(&opened, &format!("{message}.txt"), TEXT_BYTES) else { continue };
+            let began = spool::message(&String::from_utf8_lossy(&text)).at;
             if began.is_some_and(|at| at.plus(APART) >= sought.from && at <= sought.until.plus(APART)) {
-                return path.with_extension("").to_str().map(str::to_owned);
+                return below.join(message).to_str().map(str::to_owned);
             }
         }
     }
     None
-}
-
-fn short(path: &Path) -> Option<String> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(TEXT_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
 }

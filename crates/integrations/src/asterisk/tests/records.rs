@@ -86,7 +86,11 @@ fn whether_a_message_was_left_is_seen_in_the_spool_folder_and_stays_unknown_with
     assert_eq!(told(&settings, SPAN), (found("102", Finding::Missed), 0));
     folder.write("voicemail/default/102/INBOX/msg0000.txt", "origtime=1795180000\n");
     assert_eq!(told(&settings, SPAN), (found("102", Finding::Missed), 0), "a message of another call");
-    folder.write("voicemail/default/102/Old/msg0003.txt", include_str!("../../../tests/asterisk/captured-msg0000.txt"));
+    let (outside, left) = (Folder::new(), include_str!("../../../tests/asterisk/captured-msg0000.txt"));
+    outside.write("msg0000.txt", left);
+    std::os::unix::fs::symlink(&outside.0, folder.0.join("voicemail/default/102/Urgent")).expect("a link");
+    assert_eq!(told(&settings, SPAN), (found("102", Finding::Missed), 0), "what lies behind a link is not read");
+    folder.write("voicemail/default/102/Old/msg0003.txt", left);
     assert_eq!(told(&settings, SPAN), (found("102", Finding::VoiceMessageLeft), 0), "it was listened to since");
     let read = look(&settings, settings.cdr_file.as_deref().expect("a file"), SPAN).expect("records");
     let voice = read.calls[0].legs(|extension| extension == "102").pop().expect("legs");

@@ -115,11 +115,6 @@ impl Gathering {
         self.pieces.iter().filter(move |piece| of_message(&piece.leg) && !has_come(&piece.leg))
     }
 
-    /// Whether audio for this extension is still missing, so that a recording that turns up belongs here.
-    pub fn awaits_audio(&self, dial_plan: &str, extension: &str) -> bool {
-        self.without_audio().any(|piece| piece.leg.dial_plan.eq_ignore_ascii_case(dial_plan) && piece.leg.called_extension == extension)
-    }
-
     /// What has to be told now and was not told before, and notes it as told. `whose` says to whom an extension belongs, by its place
     /// in [`judge`]'s answer: who has several is told of the call once, of the strongest that it was. After that only a voice
     /// message that turns up late is told, because it would be lost. A call whose end was not heard tells nothing.
