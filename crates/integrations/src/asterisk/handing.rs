@@ -148,7 +148,7 @@ impl Desk {
         while self.doing.len() < AT_ONCE && now >= self.not_before {
             let hands = self.hands.clone();
             if let Some(gap) = self.queue.gap() {
-                let id = self.doing.spawn(hands.tell(gap)).id();
+                let id = self.doing.spawn(hands.tell(gap, self.unread == 0)).id();
                 self.what.insert(id, Doing::Gap(gap));
                 continue;
             }

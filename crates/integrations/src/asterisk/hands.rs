@@ -114,9 +114,13 @@ impl Hands {
         }
     }
 
-    /// Says that nothing was heard for a while.
-    pub(super) async fn tell(self, (from, until): (Timestamp, Timestamp)) -> Result<Done, Refusal> {
+    /// Says that nothing was heard for a while. Where it is the `only` one whose call records are still to be read, everything was
+    /// heard until it began: a process that ends before they are read leaves that to the next.
+    pub(super) async fn tell(self, (from, until): (Timestamp, Timestamp), only: bool) -> Result<Done, Refusal> {
         self.intake.missed_a_while(self.name(), from, until).await?;
+        if only {
+            self.intake.note_heard(self.name(), from).await?;
+        }
         Ok(Done::Told)
     }
 }

@@ -193,6 +193,15 @@ async fn records_that_were_not_read_are_left_to_the_next_process() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_process_that_ends_while_its_records_are_read_leaves_word_for_the_next() {
+    let (folder, desk) = (Folder::new(), Desk::with(&["102"]));
+    let settings = settings(&folder, "");
+    listen(settings, &Pbx::of([Script::Closed]), &desk, Duration::from_secs(10)).await;
+    let until = desk.heard_until.lock().expect("whole").expect("kept");
+    assert!(until.since(BEGINNING) < Duration::from_secs(2), "{until:?}: until Asterisk was missed first");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_call_records_a_gap_is_told_and_the_time_goes_on() {
     let (folder, desk) = (Folder::new(), Desk::with(&["102"]));
     let pbx = Pbx::of([Script::Cut(cues(VOICEMAIL, 100)), Script::Closed]);

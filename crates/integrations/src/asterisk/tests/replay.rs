@@ -259,7 +259,8 @@ impl Intake for Desk {
 
     async fn note_heard(&self, _integration: &str, until: Timestamp) -> Result<(), Refusal> {
         self.there()?;
-        *self.heard_until.lock().expect("whole") = Some(until);
+        let mut heard = self.heard_until.lock().expect("whole");
+        *heard = (*heard).max(Some(until));
         Ok(())
     }
 }
